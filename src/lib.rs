@@ -1,1 +1,6 @@
-//! firedrill
+//! firedrill executes disaster-recovery drills and proves what they showed.
+
+pub mod faults;
+pub mod filers;
+pub mod probes;
+pub mod spec;

@@ -1,0 +1,34 @@
+//! `ledger`: writes a row with a token of its own, and remembers whether the write was acknowledged.
+
+use crate::probes::pace::{self, Pace};
+use crate::spec::scalar::{Name, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Writes rows as the application does, and later reads back which of them survived.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ledger {
+    /// A `postgres` target.
+    pub target: Name,
+    /// The period of the kept view, over a connection that stays; 50 ms by default.
+    pub every: Option<Span>,
+    /// The period of the fresh view, over a new connection each time; 100 ms by default.
+    pub fresh_every: Option<Span>,
+    /// How long an answer may take; 500 ms by default, at most a twentieth of the RTO.
+    pub timeout: Option<Span>,
+}
+
+impl Ledger {
+    /// An example, for documentation and tests.
+    pub const SAMPLE: &'static str = "ledger: { target: orders-db, every: 10ms, timeout: 500ms }";
+
+    /// Its rates and its timeout.
+    pub fn pace(&self) -> Pace {
+        Pace {
+            every: self.every.unwrap_or(pace::EVERY),
+            fresh_every: Some(self.fresh_every.unwrap_or(pace::FRESH_EVERY)),
+            timeout: self.timeout.unwrap_or(pace::TIMEOUT),
+        }
+    }
+}

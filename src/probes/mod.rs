@@ -1,0 +1,39 @@
+//! The registry of probes, one word each, and the open-loop sampler that runs them. A probe is one file beside this one.
+
+pub mod http;
+pub mod ledger;
+pub mod pace;
+pub mod sql;
+pub mod tcp;
+
+/// Declares the registry.
+macro_rules! probes {
+    ($($module:ident :: $spec:ident = $word:literal),+ $(,)?) => {
+        /// What an estate's `probes` may hold.
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum ProbeSpec {
+            $(
+                #[doc = concat!("`", $word, "`")]
+                $spec($module::$spec),
+            )+
+        }
+
+        /// The words, with the sample of each that documentation and tests use.
+        pub const PROBES: &[(&str, &str)] = &[$(($word, $module::$spec::SAMPLE)),+];
+
+        impl ProbeSpec {
+            /// The word in an estate.
+            pub fn word(&self) -> &'static str {
+                match self { $(Self::$spec(_) => $word),+ }
+            }
+
+            /// Its rates and its timeout.
+            pub fn pace(&self) -> pace::Pace {
+                match self { $(Self::$spec(p) => p.pace()),+ }
+            }
+        }
+    };
+}
+
+probes![ledger::Ledger = "ledger", sql::Sql = "sql", http::Http = "http", tcp::Tcp = "tcp"];

@@ -1,0 +1,191 @@
+//! The estate: an environment's targets, probes, and what is allowed there.
+
+use crate::filers::FilerSpec;
+use crate::probes::ProbeSpec;
+use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An environment, described once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Estate {
+    /// What this environment is called, for example `production` or `staging`.
+    pub environment: Name,
+    /// How its cluster is reached; without it `KUBECONFIG`, `~/.kube/config` or the pod's own service account.
+    pub kubernetes: Option<Kubernetes>,
+    /// The faults and operations that may be done here. Namespaces must allow them too, by annotation.
+    pub allow: Vec<Name>,
+    /// When drills may begin, for example `Mon-Fri 09:00-16:00 Asia/Tashkent`.
+    pub window: Option<String>,
+    /// Named things with capabilities.
+    #[serde(default)]
+    pub targets: BTreeMap<Name, Target>,
+    /// Named samplers that ask the service a question at a fixed rate.
+    #[serde(default)]
+    pub probes: BTreeMap<Name, ProbeSpec>,
+    /// What must hold before anything is touched.
+    #[serde(default)]
+    pub guards: Guards,
+    /// Where reports go.
+    #[serde(default)]
+    pub file: Vec<FilerSpec>,
+}
+
+/// How the cluster is reached.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Kubernetes {
+    /// The path of a kubeconfig file, relative to the estate's file.
+    pub kubeconfig: Option<String>,
+    /// Which of its contexts; its current one by default.
+    pub context: Option<String>,
+}
+
+/// A named thing with capabilities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// A PostgreSQL cluster in pods: it has a primary.
+    Postgres(PostgresTarget),
+    /// Deployments of a namespace: they have replicas.
+    Deployments(DeploymentsTarget),
+    /// A place where backups are kept.
+    Backups(BackupsTarget),
+    /// A place that a backup may be restored into.
+    Staging(StagingTarget),
+}
+
+/// A PostgreSQL cluster in pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PostgresTarget {
+    /// The namespace of its pods.
+    pub namespace: Name,
+    /// The label selector of all its members.
+    pub members: String,
+    /// The label selector that, among the members, marks the primary.
+    pub primary: String,
+    /// The Lease on which its failover manager elects, when it has one: evidence of who gave the role away.
+    pub leader_lease: Option<Name>,
+    /// A connection URL through the service that applications use: `postgres://user:password@host:port/database`.
+    pub url: SecretRef,
+    /// The port on which each member's pod address answers.
+    #[serde(default = "default_port")]
+    pub port: u16,
+}
+
+fn default_port() -> u16 {
+    5432
+}
+
+/// Deployments of a namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeploymentsTarget {
+    /// Their namespace.
+    pub namespace: Name,
+    /// Which of them.
+    pub select: Selection,
+}
+
+/// Which objects of a namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// Every one.
+    All,
+    /// These, by name.
+    Names(Vec<Name>),
+    /// Those that a label selector matches.
+    Selector(String),
+}
+
+/// A place where backups are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BackupsTarget {
+    /// An S3 bucket, or one compatible.
+    pub s3: S3,
+    /// The target whose data these are: its system identifier must differ from the staging server's, and live counts come from it.
+    pub of: Option<Name>,
+}
+
+/// An S3 bucket and a prefix in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct S3 {
+    /// The bucket.
+    pub bucket: String,
+    /// Keys begin with this; `postgresql/` for example.
+    pub prefix: String,
+    /// The region, `us-east-1` by default.
+    pub region: Option<String>,
+    /// The address of a compatible store; AWS by default.
+    pub endpoint: Option<String>,
+    /// The access key id; without it the usual AWS environment, profile or web identity.
+    pub access_key: Option<SecretRef>,
+    /// The secret access key.
+    pub secret_key: Option<SecretRef>,
+}
+
+/// A place that a backup may be restored into.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StagingTarget {
+    /// A PostgreSQL that firedrill makes for the drill and destroys afterwards.
+    Scratch(ScratchStaging),
+    /// A server that is there already; every guard of a restore must agree.
+    Server(ServerStaging),
+}
+
+/// A throwaway PostgreSQL on the runner's machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ScratchStaging {
+    /// The directory under which it is made; the runner's state directory by default.
+    pub directory: Option<String>,
+    /// Where `initdb`, `postgres` and `pg_restore` are; found on PATH and in Debian's places by default.
+    pub binaries: Option<String>,
+    /// Server settings that make a restore fast and a copy unsafe (fsync off and others). The report says so.
+    #[serde(default)]
+    pub tuning: Tuning,
+}
+
+/// How a scratch server is set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tuning {
+    /// PostgreSQL's own defaults: durable.
+    #[default]
+    Durable,
+    /// No fsync, larger memory: faster than production would be.
+    Throwaway,
+}
+
+/// A server that is there already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServerStaging {
+    /// A connection URL to the empty database to restore into.
+    pub url: SecretRef,
+    /// The setting that marks it as staging, outside the data: `ALTER DATABASE name SET firedrill.staging = 'marker'`.
+    pub marker: String,
+}
+
+/// What must hold before anything is touched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Guards {
+    /// How far the best replica may be behind.
+    pub lag: Bytes,
+    /// How long ago the last failover must be.
+    pub cool_down: Span,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self { lag: Bytes(16 << 20), cool_down: Span::secs(600) }
+    }
+}
