@@ -1,0 +1,230 @@
+//! The one primitive: everything that changes the world is one of this closed list of effects.
+//!
+//! An effect's identity (names, UIDs, the values before and after) is chosen before the call and recorded with the plan,
+//! so that undo, recovery after a crash and the scaling back of a drill are the same code on the same data.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A step of a plan, by its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct StepId(pub u16);
+
+/// The term of one runner's ownership of a drill. It rises with every take-over, and a record of a lower one is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// The version of an object that an effect is conditional on (a Kubernetes `resourceVersion`); empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Version(pub String);
+
+/// The kinds of objects that effects change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// `v1/Pod`
+    Pod,
+    /// `apps/v1/Deployment`
+    Deployment,
+    /// `coordination.k8s.io/v1/Lease`
+    Lease,
+}
+
+/// One object of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectRef {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID when it was found; `None` for what the effect itself makes.
+    pub uid: Option<String>,
+}
+
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            Kind::Pod => "pod",
+            Kind::Deployment => "deployment",
+            Kind::Lease => "lease",
+        };
+        write!(f, "{kind} {}/{}", self.namespace, self.name)
+    }
+}
+
+/// A change of the world. Closed and versioned with the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// A Lease beside the target that keeps other drills away, whoever runs them.
+    Lock {
+        /// The Lease.
+        lease: ObjectRef,
+        /// What it stands for: a database's system identifier or a namespace's UID.
+        key: String,
+    },
+    /// A Deployment's replica count and the drill's annotation, in one write, so that "ours" can be decided later.
+    Scale {
+        /// The Deployment.
+        object: ObjectRef,
+        /// The count that was captured. Never 0.
+        was: i32,
+        /// The count that is written.
+        put: i32,
+    },
+    /// A pod is deleted, on condition of its UID.
+    Delete {
+        /// The pod.
+        pod: ObjectRef,
+        /// How long it may take to stop, seconds; its own grace period when `None`.
+        grace_s: Option<u32>,
+    },
+    /// The ledger's table on a database, and the rows of this drill in it.
+    Ledger {
+        /// The target, by its name in the estate.
+        target: String,
+    },
+    /// A throwaway server: a directory, its keeper process, and all that lives in them.
+    Scratch {
+        /// The staging target, by its name in the estate.
+        target: String,
+        /// The directory, absolute.
+        dir: String,
+    },
+    /// What a restore puts into a database that is there already.
+    Database {
+        /// The staging target, by its name in the estate.
+        target: String,
+    },
+}
+
+impl Effect {
+    /// A name for what the effect changes; no two steps of a plan may share it.
+    pub fn object(&self) -> String {
+        match self {
+            Self::Lock { lease: object, .. } | Self::Scale { object, .. } | Self::Delete { pod: object, .. } => {
+                object.to_string()
+            }
+            Self::Ledger { target } => format!("ledger table of {target}"),
+            Self::Scratch { dir, .. } => format!("scratch {dir}"),
+            Self::Database { target } => format!("database of {target}"),
+        }
+    }
+
+    /// What the effect does, in words: for the plan, the timeline and the question what is left.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Lock { lease, .. } => format!("hold {lease} as the lock of this target"),
+            Self::Scale { object, was, put } => format!("scale {object} from {was} to {put}"),
+            Self::Delete { pod, grace_s } => match grace_s {
+                Some(s) => format!("delete {pod} (uid {}) with {s} s of grace", pod.uid.as_deref().unwrap_or("?")),
+                None => format!("delete {pod} (uid {})", pod.uid.as_deref().unwrap_or("?")),
+            },
+            Self::Ledger { target } => format!("write this drill's rows into the ledger table of {target}"),
+            Self::Scratch { dir, .. } => format!("make a throwaway PostgreSQL in {dir}"),
+            Self::Database { target } => format!("restore into the empty database of {target}"),
+        }
+    }
+
+    /// How a runner that was paused and overtaken is kept from still performing it.
+    pub fn fence(&self) -> Fence {
+        match self {
+            Self::Scale { .. } | Self::Delete { .. } | Self::Lock { .. } => Fence::OnVersion,
+            Self::Scratch { .. } => Fence::Local,
+            Self::Ledger { .. } | Self::Database { .. } => Fence::LockOnly,
+        }
+    }
+}
+
+/// How a late effect of a runner that lost its drill is kept from landing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fence {
+    /// The write is conditional on a version or UID, and a take-over moves the version on.
+    OnVersion,
+    /// It lives and dies with a process on the runner's own machine.
+    Local,
+    /// Only the lock at the target keeps others out. Plan and report name it so.
+    LockOnly,
+}
+
+/// What came back from performing an effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// It was done.
+    Applied,
+    /// Its object had moved on from the version it was conditional on: certainly not done, and worth another look.
+    Conflict(String),
+    /// It was refused, and certainly not done.
+    Rejected(String),
+    /// Nobody knows whether it was done.
+    Unknown(String),
+}
+
+/// What a look at an effect's object found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holding {
+    /// As it was before the effect.
+    Prior,
+    /// As the effect left it, with our mark.
+    Ours,
+    /// A dead-man agent put it back.
+    ByDeadMan,
+    /// Somebody else's value; what it is.
+    Other(String),
+    /// It is not there.
+    Gone,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undone {
+    /// It was put back, and seen to be back.
+    Reverted,
+    /// It never happened.
+    NeverApplied,
+    /// A dead-man agent put it back before us.
+    ByDeadMan,
+    /// Somebody changed it meanwhile; it was left as they made it.
+    Superseded(String),
+    /// It cannot be put back: a kill.
+    Irreversible,
+}
+
+/// What a look means: write the prior state, or settle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Nothing more is owed.
+    Settle(Undone),
+    /// The object still carries our value: put the prior one back.
+    Write,
+}
+
+/// The one place that decides what a look at the target means for a step that is owed.
+///
+/// `reply` is what the step's own request answered, `None` when no answer was recorded.
+pub fn judge(effect: &Effect, reply: Option<&Reply>, seen: &Holding) -> Move {
+    if matches!(reply, Some(Reply::Rejected(_) | Reply::Conflict(_))) {
+        return Move::Settle(Undone::NeverApplied);
+    }
+    let applied = matches!(reply, Some(Reply::Applied));
+    match (effect, seen) {
+        (Effect::Delete { .. }, Holding::Prior) => Move::Settle(Undone::NeverApplied),
+        (Effect::Delete { .. }, _) => Move::Settle(Undone::Irreversible),
+        (_, Holding::Ours) => Move::Write,
+        (_, Holding::ByDeadMan) => Move::Settle(Undone::ByDeadMan),
+        (Effect::Scale { .. }, Holding::Gone) => Move::Settle(Undone::Superseded("it was deleted".to_owned())),
+        (_, Holding::Prior | Holding::Gone) => {
+            Move::Settle(if applied { Undone::Reverted } else { Undone::NeverApplied })
+        }
+        (_, Holding::Other(what)) => Move::Settle(Undone::Superseded(what.clone())),
+    }
+}
