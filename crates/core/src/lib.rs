@@ -1,10 +1,21 @@
 //! The pure core of firedrill: no runtime, no cluster, no clock. Everything in here is a function of what was recorded.
 
+pub mod baseline;
 pub mod drill;
 pub mod effect;
 pub mod event;
+pub mod exercised;
+pub mod ledger;
+pub mod objective;
+pub mod outage;
 pub mod plan;
+pub mod reading;
+pub mod reason;
+pub mod recovery;
 pub mod report;
 pub mod sample;
 pub mod sight;
+pub mod spread;
 pub mod time;
+pub mod verdict;
+pub mod watch;

@@ -141,9 +141,76 @@ impl Interval {
         Self { lower_ns: Nanos(self.lower_ns.0 + by.0), upper_ns: self.upper_ns.map(|u| Nanos(u.0 + by.0)) }
     }
 
+    /// The sum of two lengths, bound by bound: an open upper bound stays open.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let upper_ns = match (self.upper_ns, other.upper_ns) {
+            (Some(a), Some(b)) => Some(Nanos(a.0.saturating_add(b.0))),
+            _ => None,
+        };
+        Self { lower_ns: Nanos(self.lower_ns.0.saturating_add(other.lower_ns.0)), upper_ns }
+    }
+
     /// Whether a length lies within.
     pub fn contains(self, length: Nanos) -> bool {
         self.lower_ns <= length && self.upper_ns.is_none_or(|u| length <= u)
+    }
+}
+
+/// A point in time of which only bounds are known: it lies after `after_ns` and at `by_ns` at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moment {
+    /// It came after this; `None` when the record does not reach back far enough.
+    pub after_ns: Option<Mono>,
+    /// It came at this point at the latest; `None` when it had not been seen when the record ended.
+    pub by_ns: Option<Mono>,
+}
+
+impl Moment {
+    /// A moment with both bounds.
+    ///
+    /// # Panics
+    /// When `after` is later than `by`: that is a bug in the measuring.
+    pub fn between(after_ns: Mono, by_ns: Mono) -> Self {
+        assert!(after_ns <= by_ns, "a moment cannot come after {after_ns:?} and by {by_ns:?}");
+        Self { after_ns: Some(after_ns), by_ns: Some(by_ns) }
+    }
+
+    /// A moment known exactly.
+    pub fn exactly(at_ns: Mono) -> Self {
+        Self { after_ns: Some(at_ns), by_ns: Some(at_ns) }
+    }
+
+    /// Whether a point lies within the bounds, both included.
+    pub fn contains(self, at: Mono) -> bool {
+        self.after_ns.is_none_or(|after| after <= at) && self.by_ns.is_none_or(|by| at <= by)
+    }
+
+    /// The time from `earlier` to this moment. A bound that is missing on either side leaves that bound open.
+    pub fn since(self, earlier: Self) -> Interval {
+        let lower_ns = match (self.after_ns, earlier.by_ns) {
+            (Some(after), Some(by)) => after.since(by),
+            _ => Nanos::ZERO,
+        };
+        let upper_ns = match (self.by_ns, earlier.after_ns) {
+            (Some(by), Some(after)) => Some(by.since(after)),
+            _ => None,
+        };
+        Interval::new(lower_ns, upper_ns)
+    }
+
+    /// The earlier of two moments of which each is known only within bounds.
+    #[must_use]
+    pub fn earliest(self, other: Self) -> Self {
+        let after_ns = match (self.after_ns, other.after_ns) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            _ => None,
+        };
+        let by_ns = match (self.by_ns, other.by_ns) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, None) | (None, one) => one,
+        };
+        Self { after_ns, by_ns }
     }
 }
 
