@@ -1,1 +1,10 @@
-//! sandbox
+//! The embedded estate of firedrill's demo and tests: a small Kubernetes API whose pods are local processes.
+//!
+//! Nothing here knows firedrill. Everything is reached over sockets, and everything goes when the owner goes.
+
+pub mod estate;
+
+mod part;
+mod serve;
+
+pub use part::part_main;
