@@ -3,6 +3,7 @@
 //! Nothing here knows firedrill. Everything is reached over sockets, and everything goes when the owner goes.
 
 pub mod estate;
+pub mod process;
 
 mod part;
 mod serve;

@@ -12,6 +12,8 @@ pub fn part_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let name = args.next().unwrap_or_default();
     let rest: Vec<OsString> = args.collect();
     match name.to_str() {
+        Some("keeper") => crate::process::keeper_main(&rest),
+        Some("launch") => crate::process::launch_main(rest),
         Some("storefront") => crate::estate::storefront::storefront_main(),
         Some("serve") => crate::serve::serve_main(&rest),
         _ => ExitCode::from(USAGE),
