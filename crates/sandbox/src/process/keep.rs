@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
-use super::wire::{Event, Exit, ProcessSpec, Reach, Request};
 use super::procfs::works_in;
+use super::wire::{Event, Exit, ProcessSpec, Reach, Request};
 use super::{boottime_ns, children_of, descendants_of, release_segments};
 
 /// How long PostgreSQL may take over an immediate shutdown before it is killed like everything else.
@@ -201,8 +201,11 @@ impl Keep {
     /// Kills what ended mains left behind, as the end of a container's first process ends the container.
     fn settle(&mut self) {
         let children = children_of(self.own_pid);
-        let orphans: Vec<_> =
-            children.iter().filter(|stat| stat.state != 'Z' && !self.units.contains_key(&stat.pid)).collect();
+        let orphans: Vec<_> = children.iter().filter(|stat| !self.units.contains_key(&stat.pid)).collect();
+        if orphans.iter().any(|stat| stat.state == 'Z') {
+            // It ended after we reaped: its own signal is on the way and brings us back here.
+            return;
+        }
         let ended: Vec<i32> =
             self.units.iter().filter(|(_, unit)| unit.ended.is_some()).map(|(&main, _)| main).collect();
         for main in ended {

@@ -12,8 +12,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::wire::{Event, Exit, ProcessSpec, Reach, Request};
 use super::procfs::remains_of;
+use super::wire::{Event, Exit, ProcessSpec, Reach, Request};
 use super::{descendants_of, start_ticks};
 
 /// How long a keeper may take to end everything before `stop` reports it as hanging.
