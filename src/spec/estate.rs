@@ -57,9 +57,24 @@ pub enum Target {
     Staging(StagingTarget),
 }
 
+impl Target {
+    /// The word that says its kind in an estate.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Deployments(_) => "deployments",
+            Self::Backups(_) => "backups",
+            Self::Staging(_) => "staging",
+        }
+    }
+}
+
 /// A PostgreSQL cluster in pods.
+///
+/// A file names its members either by selectors or by `patroni: { namespace, cluster }`, which stands for the labels that
+/// Patroni sets; here both have become the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(try_from = "PostgresYaml", rename_all = "kebab-case")]
 pub struct PostgresTarget {
     /// The namespace of its pods.
     pub namespace: Name,
@@ -78,6 +93,62 @@ pub struct PostgresTarget {
 
 fn default_port() -> u16 {
     5432
+}
+
+/// A PostgreSQL cluster in pods, found by `patroni` or by `namespace`, `members` and `primary`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "PostgresTarget", extend("anyOf" = [
+    { "required": ["patroni"], "not": { "anyOf": [
+        { "required": ["namespace"] }, { "required": ["members"] }, { "required": ["primary"] } ] } },
+    { "required": ["namespace", "members", "primary"] },
+]))]
+struct PostgresYaml {
+    /// A cluster that Patroni manages, by its name: instead of `namespace`, `members` and `primary`.
+    patroni: Option<Patroni>,
+    /// The namespace of its pods.
+    namespace: Option<Name>,
+    /// The label selector of all its members.
+    members: Option<String>,
+    /// The label selector that, among the members, marks the primary.
+    primary: Option<String>,
+    /// The Lease on which its failover manager elects, when it has one: evidence of who gave the role away.
+    leader_lease: Option<Name>,
+    /// A connection URL through the service that applications use: `postgres://user:password@host:port/database`.
+    url: SecretRef,
+    /// The port on which each member's pod address answers.
+    #[serde(default = "default_port")]
+    port: u16,
+}
+
+/// A cluster that Patroni manages.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Patroni {
+    /// The namespace of its pods.
+    namespace: Name,
+    /// Its scope: the value of the label `cluster-name` of its pods.
+    cluster: Name,
+}
+
+impl TryFrom<PostgresYaml> for PostgresTarget {
+    type Error = &'static str;
+
+    /// Patroni on Kubernetes labels its pods `cluster-name` and, by default, the leader's `role`: `primary` since version
+    /// 4, `master` before (its documentation, "Kubernetes configuration settings": `scope_label`, `role_label`).
+    fn try_from(yaml: PostgresYaml) -> Result<Self, Self::Error> {
+        let PostgresYaml { patroni, namespace, members, primary, leader_lease, url, port } = yaml;
+        let (namespace, members, primary) = match (patroni, namespace, members, primary) {
+            (Some(Patroni { namespace, cluster }), None, None, None) => (
+                namespace,
+                format!("cluster-name={cluster}"),
+                format!("cluster-name={cluster},role in (primary,master)"),
+            ),
+            (None, Some(namespace), Some(members), Some(primary)) => (namespace, members, primary),
+            _ => return Err("either `patroni`, or `namespace`, `members` and `primary`"),
+        };
+        Ok(Self { namespace, members, primary, leader_lease, url, port })
+    }
 }
 
 /// Deployments of a namespace.

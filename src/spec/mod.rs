@@ -1,5 +1,25 @@
 //! YAML → estate and experiment, with the line and column of everything that is wrong.
+//!
+//! [`load`] reads a file into a tree ([`tree`]) whose nodes know their places, holds it against the schema of its type
+//! ([`shape`]), makes the typed value, and asks what no schema can say ([`sense`] of one file, [`fit`] of an experiment in
+//! an estate). All that is wrong becomes a [`problem::Problem`]. [`check`] does it for many files at once.
 
+mod calendar;
+pub mod check;
 pub mod estate;
 pub mod experiment;
+mod fit;
+pub mod load;
+mod mask;
+mod nearest;
+pub mod path;
+pub mod problem;
 pub mod scalar;
+pub mod schema;
+mod selector;
+mod sense;
+mod shape;
+pub mod source;
+mod syntax;
+pub mod tree;
+mod words;

@@ -78,6 +78,23 @@ impl Span {
     }
 }
 
+impl Span {
+    /// The longest time that may be asked for: 100 years, so that sums of times never overflow.
+    pub const MAX: Self = Self::secs(100 * 366 * 86_400);
+
+    /// Parses a length of time.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let duration = humantime::parse_duration(text).map_err(|e| {
+            format!("`{text}` is not a duration ({e}); expected for example `250ms`, `30s`, `5m` or `1h 30m`")
+        })?;
+        let span = Self(duration.into());
+        if span > Self::MAX { Err(format!("`{text}` is longer than 100 years")) } else { Ok(span) }
+    }
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_duration(self.duration()).fmt(f)
@@ -92,12 +109,7 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        humantime::parse_duration(&text).map(|d| Self(d.into())).map_err(|e| {
-            D::Error::custom(format!(
-                "`{text}` is not a duration ({e}); expected for example `250ms`, `30s`, `5m` or `1h 30m`"
-            ))
-        })
+        Self::parse(&String::deserialize(d)?).map_err(D::Error::custom)
     }
 }
 

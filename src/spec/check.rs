@@ -1,0 +1,1 @@
+//! `check`: many files at once.

@@ -1,0 +1,204 @@
+//! Whether an experiment fits an estate: names resolve to things of the right kind, the fault is allowed, and the probes
+//! are fine enough for the objective.
+
+use crate::faults::FaultSpec;
+use crate::probes::ProbeSpec;
+use crate::spec::calendar;
+use crate::spec::estate::{Estate, Selection, Target};
+use crate::spec::experiment::Experiment;
+use crate::spec::load::Located;
+use crate::spec::nearest::{nearest, one_of};
+use crate::spec::problem::{Code, Problem};
+use crate::spec::scalar::{Name, Span};
+use crate::spec::sense::Finder;
+
+/// An objective is measured to within a few probe periods and one timeout; each may be at most this part of it.
+const FINENESS: u64 = 20;
+
+/// All that does not fit. Problems stand where the experiment says it, and name the line of the estate.
+pub(crate) fn problems(experiment: &Located<Experiment>, estate: &Located<Estate>) -> Vec<Problem> {
+    let mut fit = Fit { finder: Finder::new(&experiment.source), experiment: &experiment.value, estate };
+    for (nth, fault) in experiment.value.method.iter().enumerate() {
+        fit.fault(&format!("method[{nth}].{}", fault.word()), fault);
+    }
+    fit.probes();
+    fit.schedule();
+    fit.finder.done()
+}
+
+struct Fit<'a> {
+    finder: Finder<'a>,
+    experiment: &'a Experiment,
+    estate: &'a Located<Estate>,
+}
+
+impl Fit<'_> {
+    fn fault(&mut self, path: &str, fault: &FaultSpec) {
+        let allow = &self.estate.value.allow;
+        let word = fault.word();
+        if !allow.iter().any(|w| w.as_str() == word) {
+            let estate = self.estate;
+            self.finder.tell(
+                path,
+                Code::NotAllowed,
+                format!("`{word}` is not allowed in {}", estate.value.environment),
+                |p| {
+                    p.found(format!("`{word}`"))
+                        .expected(format!("what the estate allows: {}", one_of(allow.iter().map(Name::as_str))))
+                        .help("choose another estate; or, if its owners agree, add it to `allow`")
+                        .see(&estate.source, "allow", "what is allowed")
+                },
+            );
+        }
+        match fault {
+            FaultSpec::KillPrimary(kill) => {
+                self.target(&format!("{path}.target"), &kill.target, "postgres", word);
+                self.loss_is_measured(&kill.target);
+            }
+            FaultSpec::ScaleToZero(scale) => {
+                self.target(&format!("{path}.target"), &scale.target, "deployments", word);
+                self.waves(path, &scale.target, &scale.waves);
+            }
+            FaultSpec::RestoreBackup(restore) => {
+                self.target(&format!("{path}.from"), &restore.from, "backups", word);
+                self.target(&format!("{path}.into"), &restore.into, "staging", word);
+            }
+        }
+    }
+
+    /// Requires that a name is that of a target of a kind.
+    fn target(&mut self, path: &str, name: &Name, kind: &str, word: &str) {
+        let estate = self.estate;
+        let targets = &estate.value.targets;
+        let fitting = || targets.iter().filter(|(_, t)| t.word() == kind).map(|(n, _)| n.as_str());
+        match targets.get(name) {
+            Some(target) if target.word() == kind => {}
+            Some(other) => self.finder.tell(path, Code::WrongKind, format!("`{name}` is not a `{kind}` target"), |p| {
+                p.found(format!("a `{}` target", other.word()))
+                    .expected(format!("a `{kind}` target for `{word}`: {}", one_of(fitting())))
+                    .see(&estate.source, &format!("targets.{name}"), format!("`{name}` is described here"))
+            }),
+            None => self.finder.tell(path, Code::UnknownName, format!("the estate has no target `{name}`"), |p| {
+                p.found(format!("`{name}`"))
+                    .expected(format!("a `{kind}` target of {}: {}", estate.source.file(), one_of(fitting())))
+                    .nearest(nearest(name.as_str(), fitting()))
+                    .see(&estate.source, "targets", "the targets")
+            }),
+        }
+    }
+
+    /// A loss can only be told by a ledger in the very database that is hit.
+    fn loss_is_measured(&mut self, target: &Name) {
+        let estate = &self.estate.value;
+        let writes = |name: &Name| matches!(estate.probes.get(name), Some(ProbeSpec::Ledger(l)) if l.target == *target);
+        if self.experiment.objectives.rpo.is_none() || self.experiment.probes.iter().any(writes) {
+            return;
+        }
+        let there: Vec<&str> = estate.probes.keys().filter(|n| writes(n)).map(Name::as_str).collect();
+        self.finder.tell(
+            "objectives.rpo",
+            Code::Contradiction,
+            format!("nothing measures what `{target}` loses"),
+            |p| {
+                let p = p.found("an RPO").expected(format!("a `ledger` probe of `{target}` among `probes`"));
+                if there.is_empty() {
+                    p.help(format!(
+                        "describe one in the estate: `{target}-writes: {{ ledger: {{ target: {target} }} }}`"
+                    ))
+                } else {
+                    p.help(format!("add {}", one_of(there)))
+                }
+            },
+        );
+    }
+
+    fn waves(&mut self, path: &str, target: &Name, waves: &[Vec<Name>]) {
+        let Some(Target::Deployments(deployments)) = self.estate.value.targets.get(target) else { return };
+        // What a selector or `all` selects, only the cluster knows; preflight asks it.
+        let Selection::Names(names) = &deployments.select else { return };
+        for (nth, wave) in waves.iter().enumerate() {
+            for (at, name) in wave.iter().enumerate().filter(|(_, n)| !names.contains(n)) {
+                let estate = self.estate;
+                self.finder.tell(
+                    &format!("{path}.waves[{nth}][{at}]"),
+                    Code::UnknownName,
+                    format!("`{name}` is not scaled, so it cannot return"),
+                    |p| {
+                        p.found(format!("`{name}`"))
+                            .expected(format!(
+                                "one of the deployments of `{target}`: {}",
+                                one_of(names.iter().map(Name::as_str))
+                            ))
+                            .nearest(nearest(name.as_str(), names.iter().map(Name::as_str)))
+                            .see(&estate.source, &format!("targets.{target}.deployments.select"), "what is selected")
+                    },
+                );
+            }
+        }
+    }
+
+    fn probes(&mut self) {
+        for (nth, name) in self.experiment.probes.iter().enumerate() {
+            let path = format!("probes[{nth}]");
+            match self.estate.value.probes.get(name) {
+                Some(probe) if !self.experiment.exclude.contains_key(name) => self.fine_enough(&path, name, probe),
+                Some(_) => {}
+                None => self.unknown_probe(&path, name),
+            }
+        }
+    }
+
+    fn unknown_probe(&mut self, path: &str, name: &Name) {
+        let estate = self.estate;
+        let known = || estate.value.probes.keys().map(Name::as_str);
+        self.finder.tell(path, Code::UnknownName, format!("the estate has no probe `{name}`"), |p| {
+            p.found(format!("`{name}`"))
+                .expected(format!("a probe of {}: {}", estate.source.file(), one_of(known())))
+                .nearest(nearest(name.as_str(), known()))
+                .see(&estate.source, "probes", "the probes")
+        });
+    }
+
+    fn fine_enough(&mut self, path: &str, name: &Name, probe: &ProbeSpec) {
+        let Some(rto) = self.experiment.objectives.rto else { return };
+        let most = Span(firedrill_core::time::Nanos(rto.0.0 / FINENESS));
+        let pace = probe.pace();
+        let slow = [
+            ("timeout", "waits too long", Some(pace.timeout)),
+            ("every", "asks too seldom", Some(pace.every)),
+            ("fresh-every", "opens connections too seldom", pace.fresh_every),
+        ];
+        for (key, what, value) in slow {
+            let Some(value) = value.filter(|v| *v > most) else { continue };
+            let estate = self.estate;
+            let there = format!("probes.{name}.{}.{key}", probe.word());
+            let default = if estate.source.locate(&there).is_some() { "" } else { ", the default" };
+            self.finder.tell(
+                path,
+                Code::Contradiction,
+                format!("the probe `{name}` {what} to measure an RTO of {rto}"),
+                |p| {
+                    p.found(format!("`{key}: {value}`{default}"))
+                        .expected(format!("at most {most}, a twentieth of the RTO"))
+                        .help(format!(
+                            "write `{key}: {most}` at the probe, exclude it with a reason, or correct the RTO"
+                        ))
+                        .see(&estate.source, &there, format!("`{key}` of `{name}`"))
+                },
+            );
+        }
+    }
+
+    fn schedule(&mut self) {
+        let (Some(schedule), Some(window)) = (&self.experiment.schedule, &self.estate.value.window) else { return };
+        if let Err(why) = calendar::meets(schedule, window) {
+            let estate = self.estate;
+            self.finder.tell("schedule.cron", Code::Schedule, "the schedule never falls in the window", |p| {
+                p.found(why)
+                    .expected(format!("a time within `{window}`"))
+                    .help("it would never run: move the schedule, or widen the window")
+                    .see(&estate.source, "window", "the window")
+            });
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The integration tests: one binary, one module a concept.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod spec;

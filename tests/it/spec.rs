@@ -1,0 +1,3 @@
+//! Estates and experiments as files.
+
+mod examples;
