@@ -19,3 +19,8 @@ pub mod spread;
 pub mod time;
 pub mod verdict;
 pub mod watch;
+
+#[cfg(test)]
+mod accuracy_tests;
+#[cfg(test)]
+mod simulated;

@@ -102,8 +102,8 @@ pub(crate) fn is_ok(sample: &Sample) -> bool {
 pub(crate) struct Record<'a> {
     /// Known outcomes in the order of sending.
     pub(crate) known: Vec<&'a Sample>,
-    /// Points in time at which something should have been asked and was not, ascending.
-    holes: Vec<Mono>,
+    /// Stretches within which something should have been asked and was not: from the request before to the one after.
+    holes: Vec<(Mono, Mono)>,
     pub(crate) counts: Counts,
     resolution_ns: Nanos,
 }
@@ -114,21 +114,24 @@ impl<'a> Record<'a> {
         by_due.sort_by_key(|s| (s.due_ns, s.seq));
         let mut counts = Counts::default();
         let mut holes = Vec::new();
+        let mut hole_from: Option<Mono> = None;
+        let mut previous: Option<&Sample> = None;
         for sample in &by_due {
+            let missing = previous.is_some_and(|p| sample.seq > p.seq.saturating_add(1));
             match sample.outcome {
                 Outcome::Ok { .. } => counts.ok += 1,
                 Outcome::Failed(_) => counts.failed += 1,
-                Outcome::Unknown => {
-                    counts.unknown += 1;
-                    holes.push(sample.due_ns);
-                }
+                Outcome::Unknown => counts.unknown += 1,
             }
-        }
-        for pair in by_due.windows(2) {
-            if pair[1].seq > pair[0].seq.saturating_add(1) {
-                holes.push(pair[0].due_ns.plus(info.period_ns).min(pair[1].due_ns));
-                holes.push(pair[1].due_ns.minus(info.period_ns).max(pair[0].due_ns));
+            if missing || sample.outcome == Outcome::Unknown {
+                hole_from = hole_from.or_else(|| previous.map(|p| p.sent_ns)).or(Some(sample.due_ns));
             }
+            if sample.outcome != Outcome::Unknown
+                && let Some(from) = hole_from.take()
+            {
+                holes.push((from, sample.sent_ns));
+            }
+            previous = Some(sample);
         }
         holes.sort_unstable();
         let mut known: Vec<&Sample> = by_due.into_iter().filter(|s| s.outcome != Outcome::Unknown).collect();
@@ -138,9 +141,9 @@ impl<'a> Record<'a> {
 
     /// Whether an outage may hide between two requests that followed each other.
     fn blind(&self, earlier: &Sample, later: &Sample) -> bool {
-        let next_hole = self.holes.partition_point(|hole| *hole < earlier.sent_ns);
+        let next_hole = self.holes.partition_point(|(_, until)| *until <= earlier.sent_ns);
         later.sent_ns.since(earlier.sent_ns) > self.resolution_ns
-            || self.holes.get(next_hole).is_some_and(|hole| *hole <= later.sent_ns)
+            || self.holes.get(next_hole).is_some_and(|(from, _)| *from < later.sent_ns)
     }
 
     /// By when the trouble of a failed sample was there at the latest. See the head of this file for timeouts.
@@ -161,10 +164,37 @@ impl<'a> Record<'a> {
     }
 }
 
+/// An outage with what its length is bounded by.
+pub(crate) struct Failing {
+    pub(crate) outage: Outage,
+    /// The stretches that were watched without a break.
+    pub(crate) pieces: Vec<Piece>,
+    /// The range of its samples in [`Record::known`].
+    pub(crate) span: std::ops::Range<usize>,
+}
+
+/// Failures that followed each other without a blind stretch.
+#[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "units come last in names")]
+pub(crate) struct Piece {
+    /// The service was down at this point at the latest.
+    pub(crate) down_by_ns: Mono,
+    /// The first of its failures was known here.
+    pub(crate) known_by_ns: Mono,
+    /// It was still down at this point, where that is later.
+    pub(crate) down_at_ns: Mono,
+}
+
+impl Piece {
+    /// How long the service was down for certain.
+    pub(crate) fn certain_ns(self) -> u64 {
+        self.down_at_ns.since(self.down_by_ns).0
+    }
+}
+
 /// What a record consists of, in the order of sending.
 pub(crate) enum Item {
-    /// With the range of its samples in [`Record::known`].
-    Outage(Outage, (usize, usize)),
+    Outage(Failing),
     Blind(Blind),
     Stable(Stable),
 }
@@ -189,7 +219,7 @@ pub(crate) fn items(record: &Record<'_>, stable_for_ns: Nanos, watch: &Watch) ->
         if ok {
             answers(record, start, end, stable_for_ns, &mut items);
         } else {
-            items.push(Item::Outage(outage(record, start, end, watch), (start, end)));
+            items.push(Item::Outage(failing(record, start, end, watch)));
         }
         start = end;
     }
@@ -231,7 +261,7 @@ fn stable(run: &[&Sample], stable_for_ns: Nanos) -> Option<Stable> {
     Some(Stable { acknowledged_ns: first.done_ns, seq: first.seq, held_ns: held.sent_ns })
 }
 
-fn outage(record: &Record<'_>, start: usize, end: usize, watch: &Watch) -> Outage {
+fn failing(record: &Record<'_>, start: usize, end: usize, watch: &Watch) -> Failing {
     let known = &record.known;
     let slowest_ns = record.slowest_before(start);
     let failed_by = |range: std::ops::Range<usize>| range.map(|i| record.failed_by(i, slowest_ns)).min();
@@ -244,24 +274,26 @@ fn outage(record: &Record<'_>, start: usize, end: usize, watch: &Watch) -> Outag
     let answered_ns = known[end..run_end].iter().map(|s| s.done_ns).min();
     let start_moment = Moment { after_ns, by_ns: failed_by(start..end) };
     let end_moment = Moment { after_ns: Some(last.sent_ns), by_ns: answered_ns };
-    // Certain downtime: from each first failure to the last one that followed it without a blind stretch.
-    let mut certain_ns = 0;
+    let mut pieces = Vec::new();
     let mut from = start;
     while from < end {
         let until = from + 1 + (from + 1..end).take_while(|i| !record.blind(known[i - 1], known[*i])).count();
-        certain_ns += failed_by(from..until).map_or(0, |by| known[until - 1].sent_ns.since(by).0);
+        let down_at_ns = known[until - 1].sent_ns;
+        let known_by_ns = known[from..until].iter().map(|s| s.done_ns).min().unwrap_or(down_at_ns);
+        pieces.push(Piece { down_by_ns: failed_by(from..until).unwrap_or(known_by_ns), known_by_ns, down_at_ns });
         from = until;
     }
-    let upper_ns = end_moment.since(start_moment).upper_ns;
-    Outage {
+    let certain_ns = Nanos(pieces.iter().map(|p| p.certain_ns()).sum());
+    let outage = Outage {
         start: start_moment,
         end: end_moment,
-        down: Interval::new(Nanos(certain_ns), upper_ns),
+        down: Interval::new(certain_ns, end_moment.since(start_moment).upper_ns),
         failed: (end - start) as u64,
         first_seq: known[start].seq,
         last_seq: last.seq,
         failures: count_failures(&known[start..end]),
-    }
+    };
+    Failing { outage, pieces, span: start..end }
 }
 
 fn count_failures(samples: &[&Sample]) -> Vec<FailureCount> {

@@ -5,7 +5,7 @@
 //! outages belong to one episode can be in doubt by as much as the outages' own bounds; then the episode's bounds
 //! cover both.
 
-use crate::outage::{Blind, Counts, Item, Outage, Record, Stable, is_ok, items, resolution};
+use crate::outage::{Blind, Counts, Failing, Item, Outage, Piece, Record, Stable, is_ok, items, resolution};
 use crate::sample::{Sample, StreamInfo};
 use crate::time::{Interval, Moment, Mono, Nanos};
 use crate::watch::Watch;
@@ -92,22 +92,23 @@ pub fn read(info: &StreamInfo, samples: &[Sample], stable_for_ns: Nanos, watch: 
     let mut failing_at_injection = false;
     for item in items {
         match (item, injected_ns) {
-            (Item::Outage(outage, span), Some(request_ns)) => {
-                let failures = &record.known[span.0..span.1];
-                let early = failures.iter().any(|s| s.done_ns < request_ns);
+            (Item::Outage(failing), Some(request_ns)) => {
+                let failures = &record.known[failing.span.clone()];
                 let late = failures.iter().any(|s| s.done_ns >= request_ns);
-                match (early, late) {
-                    (_, false) => before.push(outage),
-                    (false, true) => after.push(Event::Outage(outage)),
-                    (true, true) => {
-                        failing_at_injection = true;
-                        after.push(Event::Outage(since_injection(&outage, failures, request_ns)));
-                    }
+                if late {
+                    failing_at_injection |= failures.iter().any(|s| s.done_ns < request_ns);
+                    after.push(Event::Outage(since_injection(failing, failures, request_ns)));
+                } else {
+                    before.push(failing.outage);
                 }
             }
-            (Item::Outage(outage, _), None) => after.push(Event::Outage(outage)),
-            (Item::Blind(blind), Some(at)) if blind.until_ns.is_some_and(|until| until <= at) => {}
-            (Item::Blind(blind), _) => after.push(Event::Blind(blind)),
+            (Item::Outage(failing), None) => after.push(Event::Outage(failing)),
+            (Item::Blind(blind), Some(at)) => {
+                if blind.until_ns.is_none_or(|until| until > at) {
+                    after.push(Event::Blind(Blind { from_ns: blind.from_ns.max(at), ..blind }));
+                }
+            }
+            (Item::Blind(blind), None) => after.push(Event::Blind(blind)),
             (Item::Stable(stable), _) => after.push(Event::Stable(stable)),
         }
     }
@@ -134,9 +135,28 @@ pub fn read(info: &StreamInfo, samples: &[Sample], stable_for_ns: Nanos, watch: 
 
 /// What matters after the injection.
 enum Event {
-    Outage(Outage),
+    Outage(Failing),
     Blind(Blind),
     Stable(Stable),
+}
+
+/// An outage counted from the injection on: a disruption is never older, though a request that was in flight may be,
+/// and though the service may have been failing already.
+fn since_injection(failing: Failing, failures: &[&Sample], request_ns: Mono) -> Failing {
+    let Failing { outage, pieces, span } = failing;
+    let seen_ns = failures.iter().filter(|s| s.done_ns >= request_ns).map(|s| s.done_ns).min();
+    let before = failures.iter().any(|s| s.done_ns < request_ns);
+    let by_ns = if before { seen_ns } else { outage.start.by_ns.map(|by| by.max(request_ns)) };
+    let start = Moment { after_ns: outage.start.after_ns.map(|after| after.max(request_ns)), by_ns };
+    let start = if before { Moment { after_ns: Some(request_ns), by_ns } } else { start };
+    let pieces: Vec<Piece> = pieces
+        .into_iter()
+        .map(|p| Piece { down_by_ns: by_ns.map_or(p.down_by_ns, |by| p.down_by_ns.max(by)), ..p })
+        .collect();
+    let certain_ns = Nanos(pieces.iter().map(|p| p.certain_ns()).sum());
+    let end = Moment { after_ns: outage.end.after_ns.map(|after| after.max(request_ns)), ..outage.end };
+    let down = Interval::new(certain_ns, end.since(start).upper_ns);
+    Failing { outage: Outage { start, end, down, ..outage }, pieces, span }
 }
 
 fn episodes(events: Vec<Event>, stable_for_ns: Nanos) -> Vec<Episode> {
@@ -157,35 +177,21 @@ fn episodes(events: Vec<Event>, stable_for_ns: Nanos) -> Vec<Episode> {
 /// Closes an episode: see [`Episode`].
 fn episode(events: Vec<Event>, stable: Option<Stable>, stable_for_ns: Nanos) -> Option<Episode> {
     let after_ns = match events.first()? {
-        Event::Outage(outage) => outage.start.after_ns,
+        Event::Outage(failing) => failing.outage.start.after_ns,
         Event::Blind(blind) => Some(blind.from_ns),
         Event::Stable(_) => None,
     };
-    // When each trouble was over at the earliest, and by when the next failure after it had begun.
-    let mut next_by_ns: Option<Mono> = None;
-    let mut troubles: Vec<(Mono, Option<Mono>, bool)> = Vec::new();
-    for event in events.iter().rev() {
-        match event {
-            Event::Outage(outage) => {
-                let over_ns = outage.end.after_ns.unwrap_or_default();
-                troubles.push((over_ns, outage.start.by_ns, may_be_stable(over_ns, next_by_ns, stable_for_ns)));
-                next_by_ns = outage.start.by_ns;
-            }
-            Event::Blind(blind) => {
-                troubles.push((blind.from_ns, None, may_be_stable(blind.from_ns, next_by_ns, stable_for_ns)));
-            }
-            Event::Stable(_) => {}
-        }
-    }
-    troubles.reverse();
-    let over_from = |index: usize| troubles[index..].iter().find(|(_, _, last)| *last).map(|(over, _, _)| *over);
-    let lower_ns =
-        (0..troubles.len()).filter_map(|i| Some(over_from(i)?.since(troubles[i].1?))).max().unwrap_or(Nanos::ZERO);
+    let troubles = troubles(&events, stable_for_ns);
+    let over_from = |index: usize| troubles[index..].iter().find(|t| t.may_be_last).map(|t| t.over_ns);
+    let lower_ns = (0..troubles.len())
+        .filter_map(|i| Some(over_from(i)?.since(troubles[i].down_by_ns?)))
+        .max()
+        .unwrap_or(Nanos::ZERO);
     let end = Moment { after_ns: over_from(0), by_ns: stable.map(|s| s.acknowledged_ns) };
     let (mut outages, mut blind) = (Vec::new(), Vec::new());
     for event in events {
         match event {
-            Event::Outage(outage) => outages.push(outage),
+            Event::Outage(failing) => outages.push(failing.outage),
             Event::Blind(stretch) => blind.push(stretch),
             Event::Stable(_) => {}
         }
@@ -195,23 +201,71 @@ fn episode(events: Vec<Event>, stable: Option<Stable>, stable_for_ns: Nanos) -> 
     Some(Episode { outages, blind, start, end, length: Interval::new(lower_ns, upper_ns), stable })
 }
 
+/// One trouble of an episode: a watched piece of an outage, or a blind stretch.
+struct Trouble {
+    /// It was over here at the earliest.
+    over_ns: Mono,
+    /// The service was down here at the latest; `None` when nothing was seen.
+    down_by_ns: Option<Mono>,
+    /// Whether the stable time may have begun right behind it.
+    may_be_last: bool,
+}
+
+fn troubles(events: &[Event], stable_for_ns: Nanos) -> Vec<Trouble> {
+    let mut next_by_ns: Option<Mono> = None;
+    let mut troubles = Vec::new();
+    for event in events.iter().rev() {
+        match event {
+            Event::Outage(failing) => {
+                for piece in failing.pieces.iter().rev() {
+                    troubles.push(Trouble {
+                        over_ns: piece.down_at_ns,
+                        down_by_ns: Some(piece.down_by_ns),
+                        may_be_last: may_be_stable(piece.down_at_ns, next_by_ns, stable_for_ns),
+                    });
+                    next_by_ns = Some(piece.known_by_ns);
+                }
+            }
+            Event::Blind(blind) => troubles.push(Trouble {
+                over_ns: blind.from_ns,
+                down_by_ns: None,
+                may_be_last: may_be_stable(blind.from_ns, next_by_ns, stable_for_ns),
+            }),
+            Event::Stable(_) => {}
+        }
+    }
+    troubles.reverse();
+    troubles
+}
+
 /// Whether the stable time may have passed between the end of one trouble and the next failure seen.
 fn may_be_stable(over_ns: Mono, next_by_ns: Option<Mono>, stable_for_ns: Nanos) -> bool {
     next_by_ns.is_none_or(|next| next > over_ns.plus(stable_for_ns))
 }
 
+/// The lower bound sums what is certain; the upper bound measures the union of what is possible.
 fn downtime(episodes: &[Episode]) -> Interval {
-    let mut total = Interval::ZERO;
+    let mut certain_ns = 0;
+    let mut possible: Vec<(Option<Mono>, Option<Mono>)> = Vec::new();
     for episode in episodes {
-        for outage in &episode.outages {
-            total = total.and(outage.down);
-        }
-        for blind in &episode.blind {
-            let upper_ns = blind.answered_ns.map(|answered| answered.since(blind.from_ns));
-            total = total.and(Interval { lower_ns: Nanos::ZERO, upper_ns });
-        }
+        certain_ns += episode.outages.iter().map(|o| o.down.lower_ns.0).sum::<u64>();
+        possible.extend(episode.outages.iter().map(|o| (o.start.after_ns, o.end.by_ns)));
+        possible.extend(episode.blind.iter().map(|b| (Some(b.from_ns), b.answered_ns)));
     }
-    total
+    possible.sort_unstable();
+    let mut upper_ns = Some(0);
+    let mut covered = Mono(0);
+    for (after_ns, by_ns) in possible {
+        upper_ns = match (upper_ns, after_ns, by_ns) {
+            (Some(sum), Some(after), Some(by)) => {
+                let more = by.since(after.max(covered)).0;
+                covered = covered.max(by);
+                Some(sum + more)
+            }
+            _ => None,
+        };
+    }
+    Interval::new(Nanos(certain_ns), upper_ns.map(Nanos))
 }
 
 /// When everything after the injection was over and stable, for the runner to wait for.
@@ -241,13 +295,4 @@ fn longest_gap(record: &Record<'_>, watch: &Watch) -> Option<Gap> {
     points.push(watch.ended_ns.max(begin_ns));
     let gaps = points.windows(2).map(|p| Gap { from_ns: p[0], until_ns: p[1], length_ns: p[1].since(p[0]) });
     gaps.max_by_key(|gap| gap.length_ns)
-}
-
-/// An outage that was under way at the injection, counted from the injection on.
-fn since_injection(outage: &Outage, failures: &[&Sample], request_ns: Mono) -> Outage {
-    let by_ns = failures.iter().map(|s| s.done_ns).filter(|done| *done >= request_ns).min();
-    let start = Moment { after_ns: Some(request_ns), by_ns };
-    let whole = outage.end.since(start);
-    let lower_ns = whole.lower_ns.min(outage.down.lower_ns);
-    Outage { start, down: Interval::new(lower_ns, whole.upper_ns), ..outage.clone() }
 }

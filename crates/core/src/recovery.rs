@@ -195,6 +195,12 @@ fn latency(samples: &[Sample], reading: &Reading, watch: &Watch) -> Latency {
     }
 }
 
+/// How many of a stream's episodes may be its first: those of blind stretches only, and the first that was seen.
+fn first_ones(reading: &Reading) -> usize {
+    let unseen = reading.episodes.iter().take_while(|e| !e.seen()).count();
+    reading.episodes.len().min(unseen + 1)
+}
+
 /// When the first trouble of a stream may have begun.
 struct Start {
     after_ns: Option<Mono>,
@@ -212,7 +218,7 @@ struct Clock {
 
 impl Clock {
     fn new<'a>(readings: impl Iterator<Item = &'a Reading>, stable_for_ns: Nanos) -> Self {
-        let firsts: Vec<&Episode> = readings.filter_map(|r| r.episodes.first()).collect();
+        let firsts: Vec<&Episode> = readings.flat_map(|r| &r.episodes[..first_ones(r)]).collect();
         let earliest = firsts.iter().map(|e| e.start).reduce(Moment::earliest);
         let disruption = match earliest {
             None => Disruption::None,
@@ -231,13 +237,18 @@ impl Clock {
 
     /// The worst of a stream's episodes: the first from the disruption, any later one from its own start.
     fn recovery(&self, reading: &Reading) -> Interval {
-        let lengths = reading.episodes.iter().enumerate().map(|(i, e)| if i == 0 { self.first(e) } else { e.length });
+        let firsts = first_ones(reading);
+        let lengths = reading.episodes.iter().enumerate().map(|(i, episode)| {
+            let joined = if i < firsts { self.joined(episode) } else { episode.length };
+            // Behind a blind stretch it may be a later one: then its own start counts.
+            if i == 0 { joined } else { Interval { lower_ns: episode.length.lower_ns, ..joined } }
+        });
         lengths.reduce(Interval::worst).unwrap_or(Interval::ZERO)
     }
 
-    /// The first episode of a stream. It is measured from the disruption when it began within the stable time behind
+    /// An episode that may be a stream's first. It is measured from the disruption when it began within the stable time behind
     /// it (another stream may have been disrupted first), else from its own start.
-    fn first(&self, episode: &Episode) -> Interval {
+    fn joined(&self, episode: &Episode) -> Interval {
         let own = episode.length;
         let may_join = |start: &&Start| match (start.latest_ns, episode.start.after_ns) {
             (Some(latest), Some(after)) => latest.plus(self.stable_for_ns) >= after,
@@ -281,11 +292,12 @@ fn recovery_since(reading: &Reading, began_ns: Mono, declared_ns: Nanos, stable_
 
 fn since_injection(reading: &Reading, watch: &Watch) -> Option<Interval> {
     let injection = watch.injection?;
-    let episode = reading.episodes.first()?;
     let injected = Moment::between(injection.request_ns, injection.reply_ns);
-    let since = episode.end.since(injected);
-    let lower_ns = if episode.seen() { since.lower_ns } else { Nanos::ZERO };
-    Some(Interval::new(lower_ns, since.upper_ns))
+    let lengths = reading.episodes[..first_ones(reading)].iter().map(|episode| {
+        let since = episode.end.since(injected);
+        if episode.seen() { since } else { Interval { lower_ns: Nanos::ZERO, ..since } }
+    });
+    lengths.reduce(Interval::worst)
 }
 
 fn recovered<'a>(readings: impl Iterator<Item = &'a Reading>, watch: &Watch) -> Recovered {
