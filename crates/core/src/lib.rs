@@ -13,6 +13,7 @@ pub mod reading;
 pub mod reason;
 pub mod recovery;
 pub mod report;
+pub mod restore;
 pub mod sample;
 pub mod sight;
 pub mod spread;
