@@ -40,7 +40,8 @@ pub fn worst_case(mut backups: Vec<BackupSpan>, reference_wall_ns: i64, window: 
     let earliest = reference_wall_ns.saturating_sub(window_ns);
     backups.retain(|b| b.completed_wall_ns >= earliest && b.completed_wall_ns <= reference_wall_ns);
     backups.sort_by(|a, b| a.completed_wall_ns.cmp(&b.completed_wall_ns).then_with(|| a.key.cmp(&b.key)));
-    let ends = backups.iter().skip(1).map(|b| (b.completed_wall_ns, b.key.as_str())).chain([(reference_wall_ns, "now")]);
+    let ends =
+        backups.iter().skip(1).map(|b| (b.completed_wall_ns, b.key.as_str())).chain([(reference_wall_ns, "now")]);
     let mut worst: Option<(Nanos, String)> = None;
     let mut open = false;
     for (previous, (end_wall_ns, end)) in backups.iter().zip(ends) {

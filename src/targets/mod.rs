@@ -1,0 +1,3 @@
+//! Finding targets and looking at them: read-only.
+
+pub mod backups;
