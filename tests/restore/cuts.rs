@@ -73,9 +73,8 @@ fn a_cut_anywhere_is_found_by_the_walk() {
         assert!(points.len() > 5_000, "{name}: only {} points", points.len());
         for point in points {
             let cut = &bytes[..point];
-            let error = match walk(cut, cut.len() as u64) {
-                Ok(_) => panic!("{name} cut at {point} of {} passed", bytes.len()),
-                Err(error) => error,
+            let Err(error) = walk(cut, cut.len() as u64) else {
+                panic!("{name} cut at {point} of {} passed", bytes.len());
             };
             assert!(error.is_defect(), "{name} cut at {point}: {error}");
             // It speaks of the cut, with the file's size, except where nothing of an archive is left to speak of.
