@@ -3,6 +3,7 @@
 //! An effect's identity (names, UIDs, the values before and after) is chosen before the call and recorded with the plan,
 //! so that undo, recovery after a crash and the scaling back of a drill are the same code on the same data.
 
+use crate::rule::{Rule, weakened};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ pub struct StepId(pub u16);
 pub struct Epoch(pub u64);
 
 /// The version of an object that an effect is conditional on (a Kubernetes `resourceVersion`); empty where there is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Version(pub String);
 
@@ -77,7 +78,8 @@ pub enum Effect {
         /// The count that is written.
         put: i32,
     },
-    /// A pod is deleted, on condition of its UID.
+    /// A pod is deleted, on condition of its UID (never its successor) and of its version (never late: a take-over
+    /// moves the version on).
     Delete {
         /// The pod.
         pod: ObjectRef,
@@ -154,7 +156,7 @@ pub enum Fence {
 }
 
 /// What came back from performing an effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
     /// It was done.
@@ -168,7 +170,7 @@ pub enum Reply {
 }
 
 /// What a look at an effect's object found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holding {
     /// As it was before the effect.
@@ -184,7 +186,7 @@ pub enum Holding {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Undone {
     /// It was put back, and seen to be back.
@@ -210,16 +212,19 @@ pub enum Move {
 
 /// The one place that decides what a look at the target means for a step that is owed.
 ///
-/// `reply` is what the step's own request answered, `None` when no answer was recorded.
+/// `reply` is what is known of the step's own request: its answer, `Applied` also when an earlier look saw its value,
+/// `None` when nothing was heard. A look is to be trusted only once no request of the step can land any more.
 pub fn judge(effect: &Effect, reply: Option<&Reply>, seen: &Holding) -> Move {
     if matches!(reply, Some(Reply::Rejected(_) | Reply::Conflict(_))) {
         return Move::Settle(Undone::NeverApplied);
     }
     let applied = matches!(reply, Some(Reply::Applied));
     match (effect, seen) {
-        (Effect::Delete { .. }, Holding::Prior) => Move::Settle(Undone::NeverApplied),
+        // A delete that was confirmed is one, even while the pod is still to be seen.
+        (Effect::Delete { .. }, Holding::Prior) if !applied => Move::Settle(Undone::NeverApplied),
         (Effect::Delete { .. }, _) => Move::Settle(Undone::Irreversible),
         (_, Holding::Ours) => Move::Write,
+        (Effect::Scale { .. }, Holding::Other(_)) if weakened(Rule::LeaveOthersValues) => Move::Write,
         (_, Holding::ByDeadMan) => Move::Settle(Undone::ByDeadMan),
         (Effect::Scale { .. }, Holding::Gone) => Move::Settle(Undone::Superseded("it was deleted".to_owned())),
         (_, Holding::Prior | Holding::Gone) => {

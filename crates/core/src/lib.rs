@@ -14,6 +14,7 @@ pub mod reason;
 pub mod recovery;
 pub mod report;
 pub mod restore;
+pub mod rule;
 pub mod sample;
 pub mod sight;
 pub mod spread;

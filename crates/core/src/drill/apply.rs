@@ -1,9 +1,10 @@
 //! What a record does to the state, and which records cannot be true.
 
 use super::{CONFLICTS_MAX, Drill, Phase, StepState, WorkState};
-use crate::effect::{Reply, StepId, Undone};
+use crate::effect::{Holding, Reply, StepId, Undone};
 use crate::event::{Answered, Event, Intent, Record};
 use crate::plan::{Heal, Plan, Stage};
+use crate::rule::{Rule, weakened};
 use crate::time::Mono;
 use std::collections::BTreeSet;
 
@@ -34,6 +35,7 @@ impl Drill {
             return Err(illegal("nothing follows Closed"));
         }
         let epoch = match &record.event {
+            Event::Opened(_) => record.epoch.0,
             Event::TookOver(t) => t.epoch.0,
             _ => self.epoch,
         };
@@ -52,20 +54,21 @@ impl Drill {
         match event {
             Event::Intended(intents) => self.intended(intents)?,
             Event::Replied(answered) => self.replied(answered)?,
-            Event::Looked { step, .. } => {
-                if !self.may_undo(*step) {
-                    return Err("a look before undoing");
-                }
+            Event::Looked { step, holding } => {
+                self.may_settle(*step)?;
+                let ours = *holding == Holding::Ours && !weakened(Rule::RememberOurs);
+                self.steps[usize::from(step.0)].seen_ours |= ours;
             }
             Event::Undone { step, outcome } => {
-                if !self.may_undo(*step) || !self.owed(*step) {
-                    return Err("a step settled that is not owed");
-                }
+                self.may_settle(*step)?;
                 self.steps[usize::from(step.0)].phase = Phase::Undone(outcome.clone());
                 self.settled_at = Some(at);
             }
             Event::UndoFailed { step, .. } => {
-                let state = self.steps.get_mut(usize::from(step.0)).ok_or("no such step")?;
+                if usize::from(step.0) >= self.steps.len() || !self.owed(*step) {
+                    return Err("the undo of a step that is not owed");
+                }
+                let state = &mut self.steps[usize::from(step.0)];
                 state.failures = state.failures.saturating_add(1);
                 state.failed_at = at;
             }
@@ -74,35 +77,41 @@ impl Drill {
         Ok(true)
     }
 
-    /// Whether a step may be put back now: everything once undoing, and the waves of a healing fault.
-    fn may_undo(&self, step: StepId) -> bool {
-        let in_a_wave = || {
-            self.plan.as_ref().is_some_and(|p| match &p.heal {
-                Heal::Undo { waves, .. } => waves.iter().flatten().any(|s| *s == step),
-                Heal::Itself | Heal::Work => false,
-            })
-        };
-        usize::from(step.0) < self.steps.len() && (self.undoing.is_some() || (self.heal_began.is_some() && in_a_wave()))
+    fn intended(&mut self, intents: &[Intent]) -> Result<(), &'static str> {
+        self.may_intend(intents)?;
+        for intent in intents {
+            let state = &mut self.steps[usize::from(intent.step.0)];
+            state.phase = Phase::Intended(intent.version.clone());
+            state.intended_in = self.epoch;
+        }
+        Ok(())
     }
 
-    fn intended(&mut self, intents: &[Intent]) -> Result<(), &'static str> {
+    /// Whether these effects may be performed now.
+    pub(crate) fn may_intend(&self, intents: &[Intent]) -> Result<(), &'static str> {
         let plan = self.plan.as_ref().ok_or("an intent without a plan")?;
-        if self.undoing.is_some() || self.heal_began.is_some() {
+        if (self.undoing.is_some() || self.heal_began.is_some()) && !weakened(Rule::NoIntentWhileUndoing) {
             return Err("an intent while undoing");
+        }
+        if self.stopped() && !weakened(Rule::StoppedMeansStopped) {
+            return Err("an intent after the drill was stopped");
+        }
+        let distinct: BTreeSet<StepId> = intents.iter().map(|i| i.step).collect();
+        if intents.is_empty() || distinct.len() != intents.len() {
+            return Err("an intent for nothing, or for a step twice");
         }
         for intent in intents {
             let Some(state) = self.steps.get(usize::from(intent.step.0)) else { return Err("no such step") };
             if state.phase != Phase::Planned {
                 return Err("intended twice");
             }
-            if plan.step(intent.step).stage == Stage::Inject && !self.baseline_held {
+            let inject = plan.step(intent.step).stage == Stage::Inject;
+            if inject && !(self.baseline_held || weakened(Rule::BaselineFirst)) {
                 return Err("an injection before the baseline");
             }
-        }
-        for intent in intents {
-            let state = &mut self.steps[usize::from(intent.step.0)];
-            state.phase = Phase::Intended(intent.version.clone());
-            state.intended_in = self.epoch;
+            if inject && !self.armed() {
+                return Err("an injection before everything is armed");
+            }
         }
         Ok(())
     }
@@ -124,6 +133,10 @@ impl Drill {
             Reply::Conflict(why) => Phase::Replied(Reply::Rejected(why.clone())),
             reply => Phase::Replied(reply.clone()),
         };
+        if matches!(state.phase, Phase::Replied(Reply::Unknown(_))) && !weakened(Rule::LostAnswersFence) {
+            // Nobody heard the answer, so the request may still be on its way: no look is proof before a fence.
+            self.fenced = false;
+        }
         let reached = matches!(state.phase, Phase::Replied(Reply::Applied | Reply::Unknown(_)));
         if plan.step(answered.step).stage == Stage::Inject && reached {
             let (from, to) = self.injected.unwrap_or((answered.sent_ns, answered.done_ns));
@@ -143,6 +156,9 @@ impl Drill {
         if plan.steps.len() > usize::from(u16::MAX) {
             return Err("too many steps");
         }
+        if plan.heal != Heal::Work && plan.stage(Stage::Inject).next().is_none() {
+            return Err("a fault that injects nothing");
+        }
         if let Heal::Undo { waves, .. } = &plan.heal {
             let mut of_waves: Vec<StepId> = waves.iter().flatten().copied().collect();
             of_waves.sort_unstable();
@@ -150,8 +166,14 @@ impl Drill {
                 return Err("waves that are not exactly the injected steps");
             }
         }
-        let fresh =
-            StepState { phase: Phase::Planned, intended_in: 0, conflicts: 0, failures: 0, failed_at: Mono::default() };
+        let fresh = StepState {
+            phase: Phase::Planned,
+            intended_in: 0,
+            conflicts: 0,
+            seen_ours: false,
+            failures: 0,
+            failed_at: Mono::default(),
+        };
         self.steps = vec![fresh; plan.steps.len()];
         self.plan = Some(plan.clone());
         Ok(())
@@ -174,6 +196,12 @@ impl Drill {
             }
             Event::Planned(plan) => self.planned(plan)?,
             Event::ProbingBegan(streams) => {
+                if !self.probing_wanted() {
+                    return Err("probes begun that nobody asked for");
+                }
+                if streams.is_empty() && !self.streams.is_empty() {
+                    return Err("probes begun again without one");
+                }
                 once(&mut self.probing_since, at)?;
                 self.streams.clone_from(streams);
             }
@@ -192,19 +220,25 @@ impl Drill {
                 self.epoch = take_over.epoch.0;
                 self.take_over(at);
             }
-            Event::Fenced => self.fenced = true,
+            Event::Fenced => {
+                if self.any_in_flight() {
+                    return Err("fenced while a request is under way");
+                }
+                self.fenced = true;
+            }
             Event::Suspended { .. } => {
-                if self.outstanding().next().is_none() {
-                    return Err("suspended with nothing owed");
+                if self.outstanding().next().is_none() || self.probing_since.is_some() {
+                    return Err("suspended with nothing owed, or while probes run");
                 }
                 self.suspended = true;
             }
             Event::Closed => {
-                if self.outstanding().next().is_some() || self.probing_since.is_some() {
+                let owed = self.outstanding().next().is_some() && !weakened(Rule::CloseOnlyClean);
+                if owed || self.probing_since.is_some() {
                     return Err("closed with something owed");
                 }
-                if self.plan.is_some() && self.undoing.is_none() {
-                    return Err("closed before undoing");
+                if self.plan.is_some() && (self.undoing.is_none() || !self.fenced) {
+                    return Err("closed before undoing, or before the fence");
                 }
                 self.closed = true;
             }
@@ -216,12 +250,21 @@ impl Drill {
     /// A new term: it only undoes, and what the old one had running is not running any more.
     fn take_over(&mut self, at: Mono) {
         self.took_over = Some(at);
-        self.undoing = Some(at);
-        self.fenced = false;
+        if !weakened(Rule::TakeOverOnlyUndoes) {
+            self.undoing = Some(at);
+        }
+        self.fenced = weakened(Rule::TakeOverFences);
         self.suspended = false;
         self.probing_since = None;
-        self.stable = None;
-        self.redundant = None;
+        if !self.recovered() || weakened(Rule::MeasureOnce) {
+            self.stable = None;
+            self.redundant = None;
+        }
+        if !weakened(Rule::BootsDiffer) {
+            // Nothing seen or done before is evidence of now, and its stamps may be of another boot.
+            self.settled_at = None;
+            self.sights.clear();
+        }
         self.works.retain(|_, state| *state == WorkState::Ended);
         for state in &mut self.steps {
             state.failures = 0;
@@ -235,23 +278,30 @@ impl Drill {
             Event::NotLanded(why) => once(&mut self.not_landed, why.clone())?,
             Event::Unsustained { by } => once(&mut self.unsustained, by.clone())?,
             Event::LossSeen => once(&mut self.loss_seen, now)?,
-            Event::HealBegan => once(&mut self.heal_began, now)?,
+            Event::HealBegan => {
+                if self.landed.is_none() || self.undoing.is_some() {
+                    return Err("healing what did not land, or is undone already");
+                }
+                once(&mut self.heal_began, now)?;
+            }
             Event::WaveReady(wave) => {
-                if *wave != self.waves_ready {
+                if *wave != self.waves_ready || self.heal_began.is_none() {
                     return Err("a wave out of turn");
                 }
                 self.waves_ready += 1;
             }
             Event::WorkBegan(work) => {
-                if self.works.insert(*work, WorkState::Began).is_some() {
-                    return Err("work begun twice");
+                if self.work_wanted() != Some(*work) || self.works.contains_key(work) {
+                    return Err("work begun twice, or that nobody asked for");
                 }
+                self.works.insert(*work, WorkState::Began);
                 self.work_since.get_or_insert(now);
             }
             Event::WorkEnded(end) => {
-                if self.works.insert(end.work, WorkState::Ended) != Some(WorkState::Began) {
+                if self.works.get(&end.work) != Some(&WorkState::Began) {
                     return Err("work ended that was not begun");
                 }
+                self.works.insert(end.work, WorkState::Ended);
             }
             Event::Stable => once(&mut self.stable, now)?,
             Event::Redundant => once(&mut self.redundant, now)?,
@@ -272,7 +322,7 @@ impl Drill {
 
     /// How a step ended, when it did.
     pub fn outcome(&self, step: StepId) -> Option<&Undone> {
-        match &self.steps[usize::from(step.0)].phase {
+        match &self.steps.get(usize::from(step.0))?.phase {
             Phase::Undone(outcome) => Some(outcome),
             _ => None,
         }

@@ -45,21 +45,24 @@ pub enum Input {
     Versions(Result<Vec<Intent>, String>),
     /// An effect was answered.
     Answered(Answered),
-    /// The probes run.
+    /// The probes are about to send their first requests. They begin only when this was recorded: a runner whose input
+    /// made no event starts none.
     ProbingBegan(Vec<StreamInfo>),
     /// The probes stopped, and everything they had sent is stored.
     ProbingEnded,
     /// A target was looked at.
     Sight(Sight),
-    /// The fault's own judgement of the looks so far.
+    /// The fault's own judgement of the looks so far. Said again after every look and every answer: it counts only once
+    /// the injection was answered.
     Landing(Landing),
-    /// What the old runner may have under way cannot land any more.
+    /// All that `Fence` named was touched: no request whose answer was not heard can land any more. What could not be
+    /// touched is an `UndoFailed` instead.
     Fenced,
     /// What a step changed was looked at, to undo it.
     Looked(StepId, Holding),
     /// A look or a write of an undo failed.
     UndoFailed(StepId, String),
-    /// Work is under way.
+    /// Work is about to begin. It begins only when this was recorded.
     WorkBegan(Work),
     /// Work is over.
     WorkEnded(WorkEnd),
@@ -78,28 +81,34 @@ impl Drill {
             return Vec::new();
         }
         match input {
-            Input::Surveyed(surveyed) if self.plan.is_none() && self.undoing.is_none() && self.abort.is_none() => {
+            Input::Surveyed(surveyed) if self.plan.is_none() && self.undoing.is_none() && !self.stopped() => {
                 let outcome = match surveyed.plan {
                     Ok(plan) => Event::Planned(Box::new(plan)),
                     Err(refusal) => Event::Refused(refusal),
                 };
                 vec![Event::Checked(surveyed.checks), outcome]
             }
-            Input::Versions(Ok(intents)) => self.hear_versions(intents),
-            Input::Versions(Err(why)) if self.undoing.is_none() => self.stopped(why),
+            Input::Versions(Ok(intents)) if self.may_intend(&intents).is_ok() => vec![Event::Intended(intents)],
+            Input::Versions(Err(why)) => self.hear_obstacle(why),
             Input::Answered(answered) => self.hear_answer(answered),
-            Input::ProbingBegan(streams) if self.probing_since.is_none() => vec![Event::ProbingBegan(streams)],
-            Input::ProbingEnded if self.probing_since.is_some() => vec![Event::ProbingEnded],
-            Input::Sight(sight) => {
-                let known = self.sights.get(&sight.target);
-                let same = known.is_some_and(|k| k.view.same_but_for_positions(&sight.view));
-                if same { Vec::new() } else { vec![Event::Sighted(sight)] }
+            Input::ProbingBegan(streams)
+                if self.probing_since.is_none()
+                    && self.probing_wanted()
+                    && (self.streams.is_empty() || !streams.is_empty()) =>
+            {
+                vec![Event::ProbingBegan(streams)]
             }
+            Input::ProbingEnded if self.probing_since.is_some() => vec![Event::ProbingEnded],
+            Input::Sight(sight) if self.is_news(&sight) => vec![Event::Sighted(sight)],
             Input::Landing(landing) => self.hear_landing(landing),
-            Input::Fenced if !self.fenced => vec![Event::Fenced],
+            Input::Fenced if !self.fenced && !self.any_in_flight() => vec![Event::Fenced],
             Input::Looked(step, holding) => self.hear_look(step, holding),
-            Input::UndoFailed(step, why) if self.owed(step) => vec![Event::UndoFailed { step, why }],
-            Input::WorkBegan(work) if !self.works.contains_key(&work) => vec![Event::WorkBegan(work)],
+            Input::UndoFailed(step, why) if usize::from(step.0) < self.steps.len() && self.owed(step) => {
+                vec![Event::UndoFailed { step, why }]
+            }
+            Input::WorkBegan(work) if self.work_wanted() == Some(work) && !self.works.contains_key(&work) => {
+                vec![Event::WorkBegan(work)]
+            }
             Input::WorkEnded(end) if self.works.get(&end.work) == Some(&super::WorkState::Began) => {
                 vec![Event::WorkEnded(end)]
             }
@@ -111,8 +120,8 @@ impl Drill {
     }
 
     /// Something stood in the way: before the injection that is a refusal, afterwards the end of it.
-    fn stopped(&self, why: String) -> Vec<Event> {
-        if self.undoing.is_some() || self.refused.is_some() {
+    fn hear_obstacle(&self, why: String) -> Vec<Event> {
+        if self.undoing.is_some() || self.heal_began.is_some() || self.stopped() {
             Vec::new()
         } else if self.injection_begun() {
             vec![Event::UndoBegan(why)]
@@ -121,21 +130,15 @@ impl Drill {
         }
     }
 
-    fn hear_versions(&self, intents: Vec<Intent>) -> Vec<Event> {
-        let wanted = |i: &Intent| self.steps[usize::from(i.step.0)].phase == Phase::Planned;
-        if self.undoing.is_some() || self.abort.is_some() || self.refused.is_some() || !intents.iter().all(wanted) {
-            return Vec::new();
-        }
-        vec![Event::Intended(intents)]
-    }
-
     fn hear_answer(&self, answered: Answered) -> Vec<Event> {
-        let Some(plan) = &self.plan else { return Vec::new() };
-        let step = plan.step(answered.step);
-        if !matches!(self.steps[usize::from(answered.step.0)].phase, Phase::Intended(_)) {
+        let (Some(plan), Some(state)) = (&self.plan, self.steps.get(usize::from(answered.step.0))) else {
+            return Vec::new();
+        };
+        if !matches!(state.phase, Phase::Intended(_)) {
             return Vec::new();
         }
-        let conflicts = self.steps[usize::from(answered.step.0)].conflicts + 1;
+        let step = plan.step(answered.step);
+        let conflicts = state.conflicts + 1;
         let trouble = match &answered.reply {
             Reply::Conflict(_) if conflicts < super::CONFLICTS_MAX => None,
             Reply::Conflict(why) | Reply::Rejected(why) => Some(why.clone()),
@@ -147,7 +150,7 @@ impl Drill {
         let mut events = vec![Event::Replied(answered)];
         if let Some(why) = trouble {
             let why = format!("could not {what}: {why}");
-            if self.undoing.is_none() && self.refused.is_none() {
+            if self.undoing.is_none() && !self.stopped() {
                 events.push(match step.stage {
                     Stage::Arm => Event::Refused(Refusal::new(why, "Nothing was injected. Mend it, and start again.")),
                     Stage::Inject => Event::UndoBegan(why),
@@ -174,10 +177,12 @@ impl Drill {
 
     fn hear_look(&self, step: StepId, holding: Holding) -> Vec<Event> {
         let Some(plan) = &self.plan else { return Vec::new() };
-        if !self.owed(step) {
+        if self.may_settle(step).is_err() {
             return Vec::new();
         }
-        let reply = match &self.steps[usize::from(step.0)].phase {
+        let state = &self.steps[usize::from(step.0)];
+        let reply = match &state.phase {
+            _ if state.seen_ours => Some(&Reply::Applied),
             Phase::Replied(reply) => Some(reply),
             _ => None,
         };

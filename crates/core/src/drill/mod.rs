@@ -9,6 +9,8 @@
 mod apply;
 mod hear;
 mod next;
+mod owed;
+mod recovery;
 mod tick;
 
 pub use apply::Illegal;
@@ -16,12 +18,13 @@ pub use hear::{Input, Landing, Surveyed};
 pub use next::{Action, End, Next};
 pub use tick::StreamNow;
 
-use crate::effect::{Effect, Reply, StepId, Undone, Version};
+use crate::effect::{Reply, Undone, Version};
 use crate::event::{Opening, Refusal};
 use crate::plan::{Ledgered, Plan, Stage, Work};
+use crate::rule::{Rule, weakened};
 use crate::sample::StreamInfo;
 use crate::sight::Sight;
-use crate::time::{Mono, Nanos};
+use crate::time::Mono;
 use std::collections::BTreeMap;
 
 /// How often a conditional write may find its object moved before that counts as a refusal.
@@ -30,7 +33,7 @@ pub const CONFLICTS_MAX: u16 = 5;
 pub const UNDO_FAILURES_MAX: u16 = 8;
 
 /// Where a step is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not begun.
     Planned,
@@ -43,7 +46,7 @@ pub enum Phase {
 }
 
 /// One step's progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StepState {
     /// Where it is.
     pub phase: Phase,
@@ -51,6 +54,8 @@ pub struct StepState {
     pub intended_in: u64,
     /// How often its object had moved on.
     pub conflicts: u16,
+    /// Whether a look saw our value on its object: then it was applied, whatever was or was not answered.
+    pub seen_ours: bool,
     /// How often its undo failed.
     pub failures: u16,
     /// When its undo failed last.
@@ -58,7 +63,7 @@ pub struct StepState {
 }
 
 /// How far a piece of work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WorkState {
     /// It is under way, or was when the runner died.
     Began,
@@ -76,7 +81,8 @@ pub struct Drill {
     pub next_seq: u64,
     /// The current term.
     pub epoch: u64,
-    /// Whether effects of older terms can no longer land.
+    /// Whether no request that was sent can still land: false after a take-over and after an answer that was lost, until
+    /// what is in doubt was touched. Looks are believed, and steps settled, only while it is true.
     pub fenced: bool,
     /// When this term took over, if it did.
     pub took_over: Option<Mono>,
@@ -86,7 +92,7 @@ pub struct Drill {
     pub plan: Option<Plan>,
     /// Each step's progress, by id.
     pub steps: Vec<StepState>,
-    /// The streams of the probes that run now; empty while none do.
+    /// The streams of the probes that were started last; they stay known after the probes ended.
     pub streams: Vec<StreamInfo>,
     /// When they were started.
     pub probing_since: Option<Mono>,
@@ -122,7 +128,7 @@ pub struct Drill {
     pub abort: Option<String>,
     /// Since when nothing is injected any more, and what is owed is put back.
     pub undoing: Option<Mono>,
-    /// When a step was last settled.
+    /// When a step was last settled in this term.
     pub settled_at: Option<Mono>,
     /// Whether this runner gave up for now.
     pub suspended: bool,
@@ -153,44 +159,6 @@ impl Drill {
         &self.opening.as_ref().expect("a drill begins with its opening").settings
     }
 
-    /// Whether a step's effect may still be in the world.
-    pub fn owed(&self, id: StepId) -> bool {
-        match &self.steps[usize::from(id.0)].phase {
-            Phase::Intended(_) => true,
-            Phase::Replied(reply) => !matches!(reply, Reply::Rejected(_)),
-            Phase::Planned | Phase::Undone(_) => false,
-        }
-    }
-
-    /// The steps that are owed, in order.
-    pub fn outstanding(&self) -> impl Iterator<Item = StepId> + '_ {
-        self.plan.iter().flat_map(Plan::ids).filter(|id| self.owed(*id))
-    }
-
-    /// Whether any step of a stage is owed.
-    pub(crate) fn owes(&self, stage: Stage) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.stage(stage).any(|id| self.owed(id)))
-    }
-
-    /// Whether a step's undo failed so often that this runner leaves it.
-    pub(crate) fn hopeless(&self, id: StepId) -> bool {
-        self.steps[usize::from(id.0)].failures >= UNDO_FAILURES_MAX
-    }
-
-    /// Whether a request of this very runner is still under way for a step. Its answer is awaited before anything else.
-    pub(crate) fn in_flight(&self, id: StepId) -> bool {
-        let state = &self.steps[usize::from(id.0)];
-        matches!(state.phase, Phase::Intended(_)) && state.intended_in == self.epoch
-    }
-
-    /// What is undone next of a stage: the owed steps that share the highest rank, past those that are hopeless.
-    pub(crate) fn undo_next(&self, stage: Stage) -> Vec<StepId> {
-        let Some(plan) = &self.plan else { return Vec::new() };
-        let open: Vec<StepId> = plan.stage(stage).filter(|id| self.owed(*id) && !self.hopeless(*id)).collect();
-        let top = open.iter().map(|id| plan.step(*id).rank).max();
-        open.into_iter().filter(|id| Some(plan.step(*id).rank) == top).collect()
-    }
-
     /// Whether any request of the fault itself may have been written.
     pub fn injection_begun(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
@@ -201,6 +169,44 @@ impl Drill {
     /// Whether the service, and what makes it redundant, is back as the plan means it.
     pub fn recovered(&self) -> bool {
         self.stable.is_some() && self.redundant.is_some()
+    }
+
+    /// Whether it was stopped before it was done: nothing more is injected, though undoing may not have begun yet.
+    pub(crate) fn stopped(&self) -> bool {
+        self.refused.is_some() || self.abort.is_some() || self.guard.is_some()
+    }
+
+    /// Whether everything that comes before the fault is confirmed.
+    pub(crate) fn armed(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            plan.stage(Stage::Arm).all(|id| self.steps[usize::from(id.0)].phase == Phase::Replied(Reply::Applied))
+        })
+    }
+
+    /// Whether probes should run now: from the arming until recovery is measured, through undoing and take-overs.
+    pub(crate) fn probing_wanted(&self) -> bool {
+        if self.plan.is_none() || self.closed {
+            return false;
+        }
+        if self.undoing.is_some() {
+            // Also after a crash: what the service does now is worth knowing. The ledger's table and the lock are still there.
+            !self.measured() && !self.streams.is_empty()
+        } else {
+            !self.stopped() && self.armed() && (!self.measured() || !self.injection_begun())
+        }
+    }
+
+    /// The long work that should be under way now.
+    pub(crate) fn work_wanted(&self) -> Option<Work> {
+        let plan = self.plan.as_ref()?;
+        let going = self.undoing.is_none() && !self.stopped();
+        if going && plan.heal == crate::plan::Heal::Work {
+            let over = self.works.get(&Work::Restore) == Some(&WorkState::Ended) || self.deadline_passed;
+            return (self.armed() && self.baseline_held && !over).then_some(Work::Restore);
+        }
+        let quiet = self.probing_since.is_none() || weakened(Rule::ReadAfterProbing);
+        let may = going || (self.undoing.is_some() && self.fenced && self.undo_next(Stage::Inject).is_empty());
+        if may && quiet && self.measured() { self.reading_wanted() } else { None }
     }
 
     /// Whether there is nothing more to wait for before the ledger is read.
@@ -217,31 +223,5 @@ impl Drill {
         [Work::ReadLedger { pass: 1 }, Work::ReadLedger { pass: 2 }]
             .into_iter()
             .find(|w| self.works.get(w) != Some(&WorkState::Ended))
-    }
-
-    /// From when recovery is counted: the latest of what must come before it.
-    pub(crate) fn recovery_floor(&self) -> Mono {
-        [self.landed, self.heal_began, self.took_over, self.undoing.and(self.settled_at)]
-            .into_iter()
-            .flatten()
-            .max()
-            .unwrap_or_default()
-    }
-
-    /// The Deployments that this drill took away, by name, with their captured counts; those a person changed are not in it.
-    pub(crate) fn scaled(&self) -> impl Iterator<Item = (&str, i32)> {
-        self.plan.iter().flat_map(|plan| {
-            plan.ids().filter_map(|id| match (&plan.step(id).effect, &self.steps[usize::from(id.0)].phase) {
-                (_, Phase::Undone(Undone::Superseded(_))) => None,
-                (Effect::Scale { object, was, .. }, _) => Some((object.name.as_str(), *was)),
-                _ => None,
-            })
-        })
-    }
-
-    /// The time to wait before an undo that failed is tried again: 0.2 s, doubled each time, at most 10 s.
-    pub(crate) fn backoff(failures: u16) -> Nanos {
-        let doubled = 200_u64.saturating_mul(1 << failures.saturating_sub(1).min(10));
-        Nanos::from_ms(doubled.min(10_000))
     }
 }

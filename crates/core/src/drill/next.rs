@@ -1,8 +1,9 @@
 //! What should be under way now.
 
-use super::{Drill, Phase, WorkState};
-use crate::effect::{Reply, StepId};
+use super::{Drill, Phase};
+use crate::effect::StepId;
 use crate::plan::{Heal, Plan, Stage, Work};
+use crate::rule::{Rule, weakened};
 use crate::time::Mono;
 
 /// Something that should be under way.
@@ -10,11 +11,14 @@ use crate::time::Mono;
 pub enum Action {
     /// Look whether, and how, the drill can be done. Read-only.
     Survey,
-    /// Make sure that nothing an older term sent can still land on what these steps changed.
+    /// Make sure that no request whose answer was not heard, of an older term or of this one, can still land on what
+    /// these steps change: touch each object. All touched: `Input::Fenced`; a step that could not be: `UndoFailed`, and no
+    /// `Fenced`. The list may be empty after a take-over that found nothing in doubt.
     Fence(Vec<StepId>),
     /// Ask for the versions that these steps will be conditional on, and have them recorded.
     Intend(Vec<StepId>),
-    /// Perform these, whose intents are durable.
+    /// Perform these, whose intents are durable. Never cancelled, and never begun from here: the permits that come with
+    /// the durable intent begin them, once.
     Apply(Vec<StepId>),
     /// Run the probes.
     Probe,
@@ -60,7 +64,7 @@ impl Drill {
         let mut actions = Vec::new();
         if self.undoing.is_some() {
             self.while_undoing(plan, now, &mut actions);
-        } else if self.refused.is_none() && self.abort.is_none() && self.guard.is_none() {
+        } else if !self.stopped() {
             self.while_going(plan, now, &mut actions);
         }
         Next::UnderWay(actions)
@@ -89,74 +93,62 @@ impl Drill {
             actions.push(arming);
             return;
         }
-        let answered = |id| matches!(self.phase(id), Phase::Replied(Reply::Applied));
-        if !plan.stage(Stage::Arm).all(answered) {
+        if !self.armed() {
             return;
         }
-        if !self.measured() || !self.injection_begun() {
-            actions.push(Action::Probe);
-            if !plan.watch.is_empty() {
-                actions.push(Action::Watch);
-            }
-        }
-        if !self.baseline_held {
+        self.watching(plan, actions);
+        if !(self.baseline_held || weakened(Rule::BaselineFirst)) {
             return;
         }
-        if let Some(injecting) = self.stage(plan, Stage::Inject) {
+        if self.heal_began.is_none()
+            && let Some(injecting) = self.stage(plan, Stage::Inject)
+        {
             actions.push(injecting);
             return;
         }
-        if plan.heal == Heal::Work && self.works.get(&Work::Restore) != Some(&WorkState::Ended) && !self.deadline_passed
-        {
-            actions.push(Action::Work(Work::Restore));
-        }
         if let (Heal::Undo { waves, .. }, Some(_)) = (&plan.heal, self.heal_began) {
-            let wave = waves.get(usize::from(self.waves_ready));
-            let owed = wave.into_iter().flatten().filter(|id| self.owed(**id));
-            actions.extend(owed.filter(|id| self.undo_is_due(**id, now)).map(|id| Action::Undo(*id)));
+            if !self.fenced {
+                actions.extend(self.to_fence(now).map(Action::Fence));
+                return;
+            }
+            let open = self.waves_now(waves).flatten().copied();
+            actions.extend(open.filter(|id| self.owed(*id) && self.undo_is_due(*id, now)).map(Action::Undo));
         }
-        if self.injection_begun() && self.measured() && self.probing_since.is_none() {
-            actions.extend(self.reading_wanted().map(Action::Work));
-        }
+        actions.extend(self.work_wanted().map(Action::Work));
     }
 
-    fn undo_is_due(&self, id: StepId, now: Mono) -> bool {
-        let state = &self.steps[usize::from(id.0)];
-        !self.hopeless(id)
-            && !self.in_flight(id)
-            && (state.failures == 0 || now >= state.failed_at.plus(Self::backoff(state.failures)))
+    fn watching(&self, plan: &Plan, actions: &mut Vec<Action>) {
+        if self.probing_wanted() {
+            actions.push(Action::Probe);
+        }
+        let going = self.undoing.is_none() && (!self.measured() || !self.injection_begun());
+        if !plan.watch.is_empty() && (going || (self.undoing.is_some() && !self.measured())) {
+            actions.push(Action::Watch);
+        }
     }
 
     fn while_undoing(&self, plan: &Plan, now: Mono, actions: &mut Vec<Action>) {
-        let due = |id: &StepId| self.undo_is_due(*id, now);
+        self.watching(plan, actions);
+        if weakened(Rule::NoIntentWhileUndoing) {
+            actions.extend(self.stage(plan, Stage::Inject));
+        }
         if !self.fenced {
-            let doubt: Vec<StepId> = self.outstanding().filter(due).collect();
-            if !doubt.is_empty() || self.outstanding().next().is_none() {
-                actions.push(Action::Fence(doubt));
-            }
+            actions.extend(self.to_fence(now).map(Action::Fence));
             return;
         }
-        if !self.measured() {
-            // Also after a crash: what the service does now is worth knowing. The ledger's table and the lock are still there.
-            if !self.streams.is_empty() {
-                actions.push(Action::Probe);
-            }
-            if !plan.watch.is_empty() {
-                actions.push(Action::Watch);
-            }
-        }
+        let due = |id: &StepId| self.undo_is_due(*id, now);
         let injected = self.undo_next(Stage::Inject);
-        let injected_left = !injected.is_empty();
+        let injected_left = !injected.is_empty() && !weakened(Rule::ArmedAfterInjected);
         actions.extend(injected.into_iter().filter(due).map(Action::Undo));
         if injected_left || !self.measured() || self.probing_since.is_some() {
             return;
         }
-        if let Some(reading) = self.reading_wanted() {
+        if let Some(reading) = self.work_wanted() {
             actions.push(Action::Work(reading));
             return;
         }
         // What keeps others away goes last, and stays while anything injected is owed: a target with residue is locked.
-        if !self.owes(Stage::Inject) {
+        if !self.owes(Stage::Inject) || weakened(Rule::ArmedAfterInjected) {
             actions.extend(self.undo_next(Stage::Arm).into_iter().filter(due).map(Action::Undo));
         }
     }

@@ -1,11 +1,10 @@
 //! What time and the probes make happen: baselines held, guards tripped, losses seen, holds over, stability, deadlines.
 
-use super::{Drill, Phase};
-use crate::effect::Reply;
+use super::Drill;
 use crate::event::{Event, Refusal};
 use crate::plan::{Heal, Plan, Stage, Work};
+use crate::rule::{Rule, weakened};
 use crate::sample::Stream;
-use crate::sight::TargetView;
 use crate::time::{Mono, Nanos};
 
 /// What a stream looks like now.
@@ -42,7 +41,7 @@ impl Drill {
             return Some(Event::UndoBegan("the drill was stopped".to_owned()));
         }
         if !self.baseline_held {
-            return self.tick_baseline(plan, now, streams);
+            return self.tick_baseline(now, streams);
         }
         if let Some(guard) = self.tick_guards(now, streams) {
             return Some(guard);
@@ -61,7 +60,7 @@ impl Drill {
             Some(_) => {
                 self.undoing.is_some()
                     && self.fenced
-                    && self.outstanding().next().is_none()
+                    && (self.outstanding().next().is_none() || weakened(Rule::CloseOnlyClean))
                     && self.measured()
                     && self.reading_wanted().is_none()
             }
@@ -69,23 +68,21 @@ impl Drill {
         (over && self.probing_since.is_none()).then_some(Event::Closed)
     }
 
-    /// Everything that can still be settled is settled first; then what is left is said.
+    /// Everything that can still be settled is settled first, and the fence is made; then what is left is said.
     fn tick_suspend(&self) -> Option<Event> {
-        let stuck = if self.owes(Stage::Inject) || !self.fenced {
-            self.undo_next(Stage::Inject).is_empty()
-                && (self.fenced || self.undo_next(Stage::Arm).is_empty())
-                && (!self.fenced || (self.measured() && self.reading_wanted().is_none()))
-        } else {
-            self.undo_next(Stage::Arm).is_empty()
-        };
+        let arms_wait = self.owes(Stage::Inject) || self.undo_next(Stage::Arm).is_empty();
+        let stuck = self.fenced
+            && self.probing_since.is_none()
+            && self.undo_next(Stage::Inject).is_empty()
+            && self.measured()
+            && self.reading_wanted().is_none()
+            && arms_wait;
         let owed: Vec<_> = self.outstanding().collect();
-        (stuck && !owed.is_empty() && self.probing_since.is_none()).then_some(Event::Suspended { owed })
+        (stuck && !owed.is_empty()).then_some(Event::Suspended { owed })
     }
 
-    fn tick_baseline(&self, plan: &Plan, now: Mono, streams: &[StreamNow]) -> Option<Event> {
-        let armed =
-            plan.stage(Stage::Arm).all(|id| self.steps[usize::from(id.0)].phase == Phase::Replied(Reply::Applied));
-        if !armed {
+    fn tick_baseline(&self, now: Mono, streams: &[StreamNow]) -> Option<Event> {
+        if !self.armed() {
             return None;
         }
         let began = match self.probing_since {
@@ -123,7 +120,11 @@ impl Drill {
         }
     }
 
+    /// A guard judges what probes say now: not what they said last before they were stopped.
     fn tick_guards(&self, now: Mono, streams: &[StreamNow]) -> Option<Event> {
+        if self.probing_since.is_none() || !self.probing_wanted() {
+            return None;
+        }
         self.settings().abort_when.iter().find_map(|rule| {
             let down = streams.iter().find(|s| {
                 s.stream.probe == rule.probe && s.down_since.is_some_and(|since| now.since(since) >= rule.down_ns)
@@ -167,8 +168,9 @@ impl Drill {
             (Heal::Undo { hold_ns, .. }, None) => injected_from.plus(*hold_ns).plus(Nanos(2 * landing_ns.0)),
             (_, began) => began.unwrap_or(injected_from),
         };
-        if !self.deadline_passed && !self.recovered() && now >= counted_from.plus(self.settings().deadline_ns) {
-            return Some(Event::DeadlinePassed);
+        let late = !self.recovered() && now >= counted_from.plus(self.settings().deadline_ns);
+        if let Some(event) = late.then(|| self.deadline(streams)).flatten() {
+            return Some(event);
         }
         if self.measured() {
             return (self.reading_wanted().is_none() || self.deadline_passed)
@@ -181,7 +183,11 @@ impl Drill {
             self.heal_began?;
             if usize::from(self.waves_ready) < waves.len() {
                 let wave = &waves[usize::from(self.waves_ready)];
-                return self.wave_is_ready(wave, plan).then_some(Event::WaveReady(self.waves_ready));
+                if wave.iter().any(|id| self.owed(*id) && self.hopeless(*id)) {
+                    // The later waves do not wait for what cannot be put back now.
+                    return Some(Event::UndoBegan(format!("wave {} could not be put back", self.waves_ready + 1)));
+                }
+                return self.wave_is_ready(wave).then_some(Event::WaveReady(self.waves_ready));
             }
         }
         self.tick_recovery(plan, now, streams)
@@ -193,86 +199,12 @@ impl Drill {
             return None;
         }
         match self.loss_seen {
+            _ if weakened(Rule::HoldAtLeast) => Some(Event::HealBegan),
             Some(seen) => (now >= seen.plus(hold_ns)).then_some(Event::HealBegan),
             None if self.counted(streams).any(|s| s.down_since.is_some()) => Some(Event::LossSeen),
             None if self.streams.is_empty() => Some(Event::LossSeen),
             None => (now >= landed.plus(self.settings().landing_ns))
                 .then(|| Event::NotLanded("everything was at zero, and no probe noticed".to_owned())),
         }
-    }
-
-    fn counted<'a>(&'a self, streams: &'a [StreamNow]) -> impl Iterator<Item = &'a StreamNow> {
-        streams.iter().filter(|s| !self.settings().excluded.iter().any(|(probe, _)| *probe == s.stream.probe))
-    }
-
-    fn wave_is_ready(&self, wave: &[crate::effect::StepId], plan: &Plan) -> bool {
-        let settled = wave.iter().all(|id| matches!(self.steps[usize::from(id.0)].phase, Phase::Undone(_)));
-        settled
-            && self.scaled_are_up(|name| {
-                wave.iter().any(|id| plan.step(*id).effect.object().ends_with(&format!("/{name}")))
-            })
-    }
-
-    fn scaled_are_up(&self, of_interest: impl Fn(&str) -> bool) -> bool {
-        let views = || {
-            self.sights.values().filter_map(|s| match &s.view {
-                TargetView::Deployments(d) => Some(&d.deployments),
-                TargetView::Postgres(_) => None,
-            })
-        };
-        self.scaled()
-            .filter(|(name, _)| of_interest(name))
-            .all(|(name, was)| views().flatten().any(|d| d.name == name && d.replicas >= was && d.up()))
-    }
-
-    /// Stability and redundancy, and the end of the time for them.
-    fn tick_recovery(&self, plan: &Plan, now: Mono, streams: &[StreamNow]) -> Option<Event> {
-        if !self.injection_begun() || self.measured() {
-            return None;
-        }
-        if self.undoing.is_some() && (!self.fenced || !self.undo_next(Stage::Inject).is_empty()) {
-            return self.tick_late(now);
-        }
-        if self.redundant.is_none() && self.is_redundant(plan) {
-            return Some(Event::Redundant);
-        }
-        if self.stable.is_none() && self.is_stable(streams) {
-            return Some(Event::Stable);
-        }
-        self.tick_late(now)
-    }
-
-    /// While undoing, the time for recovery is counted from when this runner began.
-    fn tick_late(&self, now: Mono) -> Option<Event> {
-        let since = self.took_over.or(self.undoing)?;
-        (!self.deadline_passed && now >= since.plus(self.settings().deadline_ns)).then_some(Event::DeadlinePassed)
-    }
-
-    fn is_redundant(&self, plan: &Plan) -> bool {
-        let floor = self.recovery_floor();
-        plan.watch.iter().all(|target| {
-            self.sights.get(target).is_some_and(|sight| match &sight.view {
-                TargetView::Postgres(view) => sight.to_ns >= floor && view.redundant(usize::from(plan.members)),
-                TargetView::Deployments(_) => self.scaled_are_up(|_| true),
-            })
-        })
-    }
-
-    fn is_stable(&self, streams: &[StreamNow]) -> bool {
-        if self.streams.is_empty() {
-            return true;
-        }
-        if self.probing_since.is_none() {
-            return false;
-        }
-        let floor = self.recovery_floor();
-        let k = self.settings().stable_ns;
-        let mut counted = self.counted(streams).peekable();
-        let mut all = counted.peek().is_some();
-        for s in counted {
-            let run = s.ok_since.zip(s.ok_until).map(|(since, until)| until.since(since.max(floor)));
-            all &= run.is_some_and(|run| run >= k);
-        }
-        all
     }
 }
