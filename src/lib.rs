@@ -3,6 +3,7 @@
 pub mod faults;
 pub mod filers;
 pub mod probes;
+pub mod render;
 pub mod scratch;
 pub mod spec;
 pub mod targets;
