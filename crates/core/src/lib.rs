@@ -1,6 +1,9 @@
 //! The pure core of firedrill: no runtime, no cluster, no clock. Everything in here is a function of what was recorded.
 
 pub mod baseline;
+pub mod chain;
+pub mod chunk;
+pub mod digest;
 pub mod drill;
 pub mod effect;
 pub mod event;
