@@ -4,6 +4,7 @@
 
 pub mod estate;
 pub mod process;
+pub mod truth;
 
 mod part;
 mod serve;

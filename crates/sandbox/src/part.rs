@@ -14,7 +14,9 @@ pub fn part_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match name.to_str() {
         Some("keeper") => crate::process::keeper_main(&rest),
         Some("launch") => crate::process::launch_main(rest),
+        Some("postgres-agent") => crate::estate::postgres::agent::agent_main(),
         Some("storefront") => crate::estate::storefront::storefront_main(),
+        Some("truth") => crate::truth::truth_main(&rest),
         Some("serve") => crate::serve::serve_main(&rest),
         _ => ExitCode::from(USAGE),
     }

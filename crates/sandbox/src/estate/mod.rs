@@ -6,6 +6,7 @@
 //! credentials  passwords made at start, kept in files and Secrets
 //! account      the unprivileged account that PostgreSQL runs as
 //! postgres/    the agent in each database pod: bootstrap, clone, lead, promote, fence
+//! client       Kubernetes clients of the estate's own programs
 //! catalogue    schema and seed data of the shop
 //! proxy        one TCP proxy a Service, following ready endpoints
 //! storefront/  the shop's HTTP services
@@ -18,6 +19,7 @@ pub mod account;
 pub mod address;
 pub mod backups;
 pub mod catalogue;
+pub mod client;
 pub mod credentials;
 pub mod heartbeat;
 pub mod layout;

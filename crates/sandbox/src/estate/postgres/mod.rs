@@ -4,9 +4,18 @@
 //! stops itself before another may take over, and in `sync` mode only the standby that has every acknowledged
 //! write may be promoted.
 
+pub mod agent;
 pub mod clone;
 pub mod config;
+pub mod election;
+mod follow;
+mod lead;
+pub mod leadership;
+pub mod lease;
 pub mod server;
+pub mod settings;
+pub mod switches;
+mod wait;
 
 use std::{fs, io, path::PathBuf};
 

@@ -209,7 +209,8 @@ impl Server {
         let errors = log.try_clone().map_err(io_error("opening the server's log"))?;
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).stdout(log).stderr(errors);
-        let child = Command::from(command).spawn().map_err(io_error("starting postgres"))?;
+        // Who loses the handle must not leave a server behind that nobody watches.
+        let child = Command::from(command).kill_on_drop(true).spawn().map_err(io_error("starting postgres"))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io_error("starting postgres")(io::Error::other("the child has no process id")))?;
         Ok(Running { child, pid, log: self.log() })
