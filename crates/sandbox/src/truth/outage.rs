@@ -53,6 +53,7 @@ pub fn outages(records: &[Record]) -> Vec<Outage> {
                 }
             }
             Record::Begun { .. }
+            | Record::NotYetUp { .. }
             | Record::FirstUp { .. }
             | Record::Endpoints { .. }
             | Record::PostmasterEnded { .. }
@@ -86,10 +87,7 @@ mod tests {
         ];
         let found = outages(&records);
         let brief: Vec<_> = found.iter().map(|o| (o.view, o.down_from[0], o.up_at.map(|up| up[1]))).collect();
-        assert_eq!(
-            brief,
-            [(ViewKind::Fresh, 9, None), (ViewKind::Kept, 10, Some(21)), (ViewKind::Kept, 30, None)]
-        );
+        assert_eq!(brief, [(ViewKind::Fresh, 9, None), (ViewKind::Kept, 10, Some(21)), (ViewKind::Kept, 30, None)]);
     }
 
     #[test]

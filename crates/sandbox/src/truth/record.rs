@@ -32,6 +32,17 @@ pub enum Record {
         /// From one kept sample to the next while all is well.
         calm_ns: u64,
     },
+    /// The first sample failed: the service does not serve yet, or is asked the wrong question.
+    NotYetUp {
+        /// The service.
+        service: String,
+        /// The view.
+        view: ViewKind,
+        /// The send time of the sample.
+        at_ns: u64,
+        /// What it met.
+        why: String,
+    },
     /// A service answered for the first time in this view.
     FirstUp {
         /// The service.

@@ -83,6 +83,8 @@ struct Truth {
     postmasters: Postmasters,
     changes: Receiver<Record>,
     bell: UnixStream,
+    /// Held open: a bell whose other end is closed would ring for ever.
+    _ringer: UnixStream,
     dense_until_ns: u64,
     look_at_ns: u64,
     polled_ns: u64,
@@ -117,7 +119,7 @@ impl Truth {
         let (bell, ringer) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         if let Some(kubeconfig) = settings.kubeconfig.clone() {
-            topology::watch(kubeconfig, settings.namespace.clone(), sender, ringer);
+            topology::watch(kubeconfig, settings.namespace.clone(), sender, ringer.try_clone()?);
         }
         let postmasters = Postmasters::new(settings.control.clone());
         Ok(Self {
@@ -127,6 +129,7 @@ impl Truth {
             postmasters,
             changes,
             bell,
+            _ringer: ringer,
             dense_until_ns: 0,
             look_at_ns: 0,
             polled_ns: now_ns,
@@ -265,8 +268,7 @@ fn view(settings: &TruthSettings, service: &ServiceSettings, kind: ViewKind) -> 
         ViewKind::Kept => 0,
         ViewKind::Fresh => service.kept_slots,
     };
-    let questions: io::Result<Vec<Question>> =
-        (0..slots).map(|slot| question(service, first_row + slot)).collect();
+    let questions: io::Result<Vec<Question>> = (0..slots).map(|slot| question(service, first_row + slot)).collect();
     Ok(View::new(&service.name, kind, service.address, pace, questions?))
 }
 

@@ -41,8 +41,15 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(service: &str, kind: ViewKind, address: SocketAddr, pace: Pace, questions: Vec<Question>) -> Self {
-        let slots = questions.into_iter().map(|question| Slot { question, conversation: None, sent_ns: None }).collect();
+    pub(super) fn new(
+        service: &str,
+        kind: ViewKind,
+        address: SocketAddr,
+        pace: Pace,
+        questions: Vec<Question>,
+    ) -> Self {
+        let slots =
+            questions.into_iter().map(|question| Slot { question, conversation: None, sent_ns: None }).collect();
         Self {
             service: service.to_owned(),
             kind,
@@ -197,6 +204,8 @@ pub(super) enum Sign {
 enum Edges {
     /// Never answered yet: not an outage, it has not begun to serve.
     #[default]
+    Untried,
+    /// Asked, and never answered.
     Unborn,
     Up {
         last_ok_ns: u64,
@@ -210,14 +219,20 @@ impl Edges {
     fn note(&mut self, service: &str, view: ViewKind, sent_ns: u64, outcome: Result<(), String>) -> Option<Record> {
         let service = || service.to_owned();
         let (next, record) = match (&*self, outcome) {
+            (Self::Untried, Err(why)) => {
+                (Self::Unborn, Some(Record::NotYetUp { service: service(), view, at_ns: sent_ns, why }))
+            }
             (Self::Unborn, Err(_)) => (Self::Unborn, None),
-            (Self::Unborn, Ok(())) => {
+            (Self::Untried | Self::Unborn, Ok(())) => {
                 (Self::Up { last_ok_ns: sent_ns }, Some(Record::FirstUp { service: service(), view, at_ns: sent_ns }))
             }
             (Self::Up { .. }, Ok(())) => (Self::Up { last_ok_ns: sent_ns }, None),
             (Self::Up { last_ok_ns }, Err(why)) => {
                 let down_from = [*last_ok_ns, sent_ns];
-                (Self::Down { last_failed_ns: sent_ns }, Some(Record::Down { service: service(), view, down_from, why }))
+                (
+                    Self::Down { last_failed_ns: sent_ns },
+                    Some(Record::Down { service: service(), view, down_from, why }),
+                )
             }
             (Self::Down { .. }, Err(_)) => (Self::Down { last_failed_ns: sent_ns }, None),
             (Self::Down { last_failed_ns }, Ok(())) => {
@@ -243,12 +258,12 @@ mod tests {
             .into_iter()
             .filter_map(|(sent, outcome)| edges.note("shop", ViewKind::Kept, sent, outcome))
             .map(|record| match record {
-                Record::FirstUp { at_ns, .. } => [at_ns, at_ns],
+                Record::NotYetUp { at_ns, .. } | Record::FirstUp { at_ns, .. } => [at_ns, at_ns],
                 Record::Down { down_from, .. } => down_from,
                 Record::Up { up_at, .. } => up_at,
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(records, [[2, 2], [3, 5], [6, 9]]);
+        assert_eq!(records, [[1, 1], [2, 2], [3, 5], [6, 9]]);
     }
 }
