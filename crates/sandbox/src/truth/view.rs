@@ -16,9 +16,11 @@ pub(super) struct Slot {
     sent_ns: Option<u64>,
 }
 
-/// How fast a view asks, in nanoseconds.
+/// How fast a view asks.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "units come last in names, and all are the same")]
 pub(super) struct Pace {
+    /// Nanoseconds from one sample to the next while all is well.
     pub(super) calm_ns: u64,
     pub(super) dense_ns: u64,
     pub(super) timeout_ns: u64,

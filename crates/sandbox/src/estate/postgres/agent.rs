@@ -54,7 +54,7 @@ pub(super) enum Phase {
     /// A standby runs.
     Following(Box<Kept>),
     /// A primary runs, the lease is ours.
-    Leading(Box<Kept>, Leadership),
+    Leading(Box<(Kept, Leadership)>),
     /// The pod ends.
     Ended(ExitCode),
 }
@@ -199,7 +199,10 @@ async fn run(settings: Settings) -> Result<ExitCode, String> {
         let next = match phase {
             Phase::Waiting => wait::wait(&mut agent).await,
             Phase::Following(kept) => follow::follow(&mut agent, *kept).await,
-            Phase::Leading(kept, leadership) => lead::lead(&mut agent, *kept, leadership).await,
+            Phase::Leading(led) => {
+                let (kept, leadership) = *led;
+                lead::lead(&mut agent, kept, leadership).await
+            }
             Phase::Ended(code) => return Ok(code),
         };
         phase = next.map_err(|error| error.to_string())?;

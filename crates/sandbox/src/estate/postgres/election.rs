@@ -151,7 +151,7 @@ mod tests {
     fn in_sync_mode_an_unconfirmed_standby_never_takes_over() {
         let seat = seat(Replication::Sync, None);
         let standby = candidate("pg-1", Data::Standby, Manner::Failover);
-        assert_eq!(choose(&standby, Some(&seat), Duration::from_secs(60)), Choice::Wait);
+        assert_eq!(choose(&standby, Some(&seat), Duration::from_mins(1)), Choice::Wait);
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     fn where_restarts_are_in_place_nobody_takes_over_and_the_same_pod_goes_on() {
         let seat = seat(Replication::Sync, Some("pg-1"));
         let standby = candidate("pg-1", Data::Standby, Manner::RestartInPlace);
-        assert_eq!(choose(&standby, Some(&seat), Duration::from_secs(60)), Choice::Wait);
+        assert_eq!(choose(&standby, Some(&seat), Duration::from_mins(1)), Choice::Wait);
         let same = candidate("pg-0", Data::Primary, Manner::RestartInPlace);
         assert_eq!(choose(&same, Some(&seat), Duration::ZERO), Choice::Take);
     }

@@ -46,7 +46,7 @@ pub(super) async fn follow(agent: &mut Agent, mut kept: Kept) -> Result<Phase, A
             if choice == Choice::Take
                 && let Some(leadership) = promote(agent, &mut kept, held.as_ref()).await?
             {
-                return Ok(Phase::Leading(Box::new(kept), leadership));
+                return Ok(Phase::Leading(Box::new((kept, leadership))));
             }
         }
         let streams_from = streams_from(&mut kept.session).await;

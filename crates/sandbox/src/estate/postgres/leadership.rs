@@ -44,7 +44,7 @@ impl Leadership {
         let mut seat = self.held.seat.clone();
         change(&mut seat);
         let asked_at = Instant::now();
-        let left = (self.held.seat.ttl - FENCE_AHEAD).saturating_sub(self.renewed_at.elapsed());
+        let left = self.held.seat.ttl.saturating_sub(FENCE_AHEAD + self.renewed_at.elapsed());
         match timeout(left, self.client.write(seat, Some(&self.held))).await {
             Ok(Ok(held)) => {
                 self.held = held;

@@ -89,7 +89,7 @@ async fn take(
     };
     let Ok(started) = leadership.during(work).await else { return Ok(None) };
     let kept = started?;
-    Ok(Some(Phase::Leading(Box::new(kept), leadership)))
+    Ok(Some(Phase::Leading(Box::new((kept, leadership)))))
 }
 
 /// Makes the cluster, its roles, schema and seed data.
