@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod chain;
 pub mod chunk;
+pub mod crontab;
 pub mod digest;
 pub mod drill;
 pub mod effect;
@@ -19,11 +20,14 @@ pub mod report;
 pub mod restore;
 pub mod rule;
 pub mod sample;
+pub mod schedule;
 pub mod sight;
 pub mod spread;
 pub mod time;
 pub mod verdict;
 pub mod watch;
+mod weekday;
+pub mod window;
 
 #[cfg(test)]
 mod accuracy_tests;
