@@ -91,6 +91,9 @@ impl Fit<'_> {
     fn loss_is_measured(&mut self, target: &Name) {
         let estate = &self.estate.value;
         let writes = |name: &Name| matches!(estate.probes.get(name), Some(ProbeSpec::Ledger(l)) if l.target == *target);
+        if !matches!(estate.targets.get(target), Some(Target::Postgres(_))) {
+            return;
+        }
         if self.experiment.objectives.rpo.is_none() || self.experiment.probes.iter().any(writes) {
             return;
         }

@@ -125,11 +125,11 @@ pub fn resolve(experiment: Located<Experiment>, estate: Located<Estate>) -> Resu
 pub fn find_estate(experiment: &Path, named: Option<&str>) -> Result<PathBuf, Problems> {
     let directory = experiment.parent().unwrap_or(Path::new(".")).join("estates");
     let known = estates_in(&directory);
-    let names: Vec<String> = known.iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect();
-    let there = if names.is_empty() {
+    let there: Vec<String> = known.iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect();
+    let listed = if there.is_empty() {
         "none".to_owned()
     } else {
-        crate::spec::nearest::one_of(names.iter().map(String::as_str))
+        crate::spec::nearest::one_of(there.iter().map(String::as_str))
     };
     let file = experiment.display().to_string();
     let Some(named) = named else {
@@ -138,7 +138,7 @@ pub fn find_estate(experiment: &Path, named: Option<&str>) -> Result<PathBuf, Pr
             _ => Err(Problem::whole(Code::UnknownName, "it is not said in which estate to run")
                 .found(format!("{} estates in {}", known.len(), directory.display()))
                 .expected("one")
-                .help(format!("add `--estate NAME` (there: {there}) or `--estate FILE`"))
+                .help(format!("add `--estate NAME` (there: {listed}) or `--estate FILE`"))
                 .in_file(&file)
                 .into()),
         };
@@ -151,8 +151,8 @@ pub fn find_estate(experiment: &Path, named: Option<&str>) -> Result<PathBuf, Pr
     by_name.cloned().ok_or_else(|| {
         Problem::whole(Code::UnknownName, format!("there is no estate `{named}`"))
             .found(format!("neither a file `{named}` nor {}", directory.join(format!("{named}.yaml")).display()))
-            .expected(format!("one of the estates there: {there}"))
-            .nearest(crate::spec::nearest::nearest(named, names.iter().map(String::as_str)))
+            .expected(format!("one of the estates there: {listed}"))
+            .nearest(crate::spec::nearest::nearest(named, there.iter().map(String::as_str)))
             .in_file(&file)
             .into()
     })
@@ -171,7 +171,7 @@ pub(crate) fn is_yaml(path: &Path) -> bool {
 }
 
 /// The bytes of a file, at most one more than is ever taken, so that a device that never ends is refused too.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problems> {
     let file = path.display().to_string();
     let unreadable = |why: &std::io::Error| {
         let help = match why.kind() {
@@ -181,16 +181,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         };
         Problem::whole(Code::Unreadable, "the file cannot be read").found(why.to_string()).help(help).in_file(&file)
     };
-    let meta = std::fs::metadata(path).map_err(|e| unreadable(&e))?;
+    let meta = std::fs::metadata(path).map_err(|e| Problems::from(unreadable(&e)))?;
     if !meta.is_file() {
         return Err(Problem::whole(Code::Unreadable, "this is no file")
             .found(if meta.is_dir() { "a directory" } else { "a device, a pipe or a socket" })
             .expected("a YAML file")
-            .in_file(&file));
+            .in_file(&file)
+            .into());
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(syntax::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(|e| unreadable(&e))?;
+    File::open(path).and_then(|f| f.take(limit).read_to_end(&mut bytes)).map_err(|e| Problems::from(unreadable(&e)))?;
     Ok(bytes)
 }
 

@@ -41,7 +41,27 @@ pub(crate) fn mask(text: &str, known: &[Range<usize>]) -> String {
         }
     }
     // Ranges begin and end at characters, so this holds; otherwise everything is hidden.
-    String::from_utf8(bytes).unwrap_or_else(|_| "*".repeat(text.len()))
+    without_control(String::from_utf8(bytes).unwrap_or_else(|_| "*".repeat(text.len())))
+}
+
+/// The text with control characters replaced, byte for byte: a file must not be able to steer the terminal that shows it.
+/// A carriage return alone ends a line in YAML, so it becomes what ends a line on a terminal.
+fn without_control(text: String) -> String {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return text;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => clean.push(' '),
+            '\r' => clean.push('\n'),
+            c if steers(c) => clean.extend(std::iter::repeat_n('?', c.len_utf8())),
+            c => clean.push(c),
+        }
+    }
+    clean
 }
 
 /// Whether the text holds a URL with a password in it: `scheme://user:password@host`.
@@ -128,7 +148,8 @@ mod tests {
 
     #[test]
     fn hiding_keeps_places_whatever_the_text_is() {
-        for text in ["password: é€𝄞", "x://a:é@h", "\u{feff}token=é", "é=1", "://:@", "password:"] {
+        for text in ["password: é€𝄞", "x://a:é@h", "\u{feff}token=é", "é=1", "://:@", "password:", "\u{1b}[31m\u{85}"]
+        {
             assert_eq!(masked(text).len(), text.len(), "{text}");
         }
     }

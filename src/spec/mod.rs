@@ -1,7 +1,7 @@
 //! YAML → estate and experiment, with the line and column of everything that is wrong.
 //!
-//! [`load`] reads a file into a tree ([`tree`]) whose nodes know their places, holds it against the schema of its type
-//! ([`shape`]), makes the typed value, and asks what no schema can say ([`sense`] of one file, [`fit`] of an experiment in
+//! [`load`] reads a file into a tree (`tree`) whose nodes know their places, holds it against the schema of its type
+//! (`shape`), makes the typed value, and asks what no schema can say (`sense` of one file, `fit` of an experiment in
 //! an estate). All that is wrong becomes a [`problem::Problem`]. [`check`] does it for many files at once.
 
 mod calendar;
@@ -21,5 +21,5 @@ mod sense;
 mod shape;
 pub mod source;
 mod syntax;
-pub mod tree;
+mod tree;
 mod words;

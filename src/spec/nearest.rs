@@ -37,18 +37,27 @@ fn plain(word: &str) -> String {
     plain
 }
 
-/// Names for a sentence: "`a`, `b` or `c`". After twelve it says how many more there are.
+/// Names for a sentence: "`a`, `b` or `c`". After sixteen it says how many more there are.
 pub(crate) fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    listed(names, "or")
+}
+
+/// Names for a sentence: "`a`, `b` and `c`".
+pub(crate) fn all_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    listed(names, "and")
+}
+
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>, joint: &str) -> String {
     let mut names: Vec<String> = names.into_iter().map(|n| format!("`{n}`")).collect();
-    let more = names.len().saturating_sub(12);
-    names.truncate(12);
+    let more = names.len().saturating_sub(16);
+    names.truncate(16);
     if more > 0 {
         return format!("{} and {more} more", names.join(", "));
     }
     match names.split_last() {
         None => "nothing".to_owned(),
         Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        Some((last, others)) => format!("{} {joint} {last}", others.join(", ")),
     }
 }
 

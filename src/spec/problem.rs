@@ -99,8 +99,8 @@ impl Problem {
         Self {
             code,
             place: Place { file: String::new(), line: extent.line, column: extent.column },
-            path: path.to_string(),
-            message: message.into(),
+            path: clean(path.to_string()),
+            message: clean(message.into()),
             found: None,
             expected: None,
             nearest: None,
@@ -123,6 +123,11 @@ impl Problem {
         Self::at(code, &source.extent(&path), &path, message).in_source(source)
     }
 
+    /// A problem of the key of the node at `path`.
+    pub(crate) fn of_key(source: &Arc<Source>, path: &NodePath, code: Code, message: impl Into<String>) -> Self {
+        Self::at(code, &source.key_extent(path), path, message).in_source(source)
+    }
+
     #[must_use]
     pub(crate) fn in_source(mut self, source: &Arc<Source>) -> Self {
         source.file().clone_into(&mut self.place.file);
@@ -136,32 +141,31 @@ impl Problem {
     }
 
     #[must_use]
-    pub(crate) fn in_file(mut self, file: &str) -> Self {
-        file.clone_into(&mut self.place.file);
-        self
+    pub(crate) fn in_file(self, file: &str) -> Self {
+        self.in_source(&Arc::new(Source::unparsed(file, "")))
     }
 
     #[must_use]
     pub(crate) fn found(mut self, found: impl Into<String>) -> Self {
-        self.found = Some(found.into());
+        self.found = Some(clean(found.into()));
         self
     }
 
     #[must_use]
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(clean(expected.into()));
         self
     }
 
     #[must_use]
     pub(crate) fn nearest(mut self, nearest: Option<String>) -> Self {
-        self.nearest = nearest;
+        self.nearest = nearest.map(clean);
         self
     }
 
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(clean(help.into()));
         self
     }
 
@@ -169,7 +173,7 @@ impl Problem {
     #[must_use]
     pub(crate) fn also(mut self, extent: &Extent, label: impl Into<String>) -> Self {
         let place = Place { file: self.place.file.clone(), line: extent.line, column: extent.column };
-        self.related.push(Related { place, label: label.into(), bytes: extent.bytes.clone() });
+        self.related.push(Related { place, label: clean(label.into()), bytes: extent.bytes.clone() });
         self
     }
 
@@ -177,24 +181,25 @@ impl Problem {
     #[must_use]
     pub(crate) fn see(mut self, source: &Source, path: &str, label: impl Into<String>) -> Self {
         let extent = source.extent(&NodePath::parse(path));
-        self.related.push(Related { place: source.place(&extent), label: label.into(), bytes: extent.bytes });
+        self.related.push(Related { place: source.place(&extent), label: clean(label.into()), bytes: extent.bytes });
         self
     }
 
-    fn label(&self) -> Option<String> {
+    fn label(&self) -> String {
         match (&self.found, &self.nearest) {
-            (_, Some(near)) => Some(format!("did you mean `{near}`?")),
-            (Some(found), None) => Some(format!("found {found}")),
-            (None, None) => Some("here".to_owned()),
+            (_, Some(near)) => format!("did you mean `{near}`?"),
+            (Some(found), None) => format!("found {found}"),
+            (None, None) => "here".to_owned(),
         }
     }
 
     fn advice(&self) -> Option<String> {
+        // Without a text there is nothing to underline, so what was found is said here.
+        let textless = self.source.as_ref().is_none_or(|s| s.shown().is_empty());
+        let found = self.found.iter().filter(|_| textless).map(|found| format!("found {found}"));
         let elsewhere = self.related.iter().filter(|r| r.place.file != self.place.file);
-        let lines: Vec<String> = self
-            .expected
-            .iter()
-            .map(|expected| format!("expected {expected}"))
+        let lines: Vec<String> = found
+            .chain(self.expected.iter().map(|expected| format!("expected {expected}")))
             .chain(self.help.clone())
             .chain(elsewhere.map(|r| format!("{} ({})", r.label, r.place)))
             .collect();
@@ -215,6 +220,12 @@ impl Problem {
             Err(fmt::Error) => format!("{self}\n"),
         }
     }
+}
+
+/// Text without control characters: what stands in a file must not steer the terminal that shows it.
+fn clean(text: String) -> String {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if text.contains(steers) { text.replace(steers, "\u{fffd}") } else { text }
 }
 
 /// How text for people looks.
@@ -249,7 +260,7 @@ impl Diagnostic for Problem {
             let text = source.shown().get(bytes.clone()).unwrap_or_default();
             text.find(['\n', '\r']).unwrap_or(text.len())
         };
-        let main = LabeledSpan::new_primary_with_span(self.label(), (self.bytes.start, first_line(&self.bytes)));
+        let main = LabeledSpan::new_primary_with_span(Some(self.label()), (self.bytes.start, first_line(&self.bytes)));
         let others = self
             .related
             .iter()

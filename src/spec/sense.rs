@@ -7,6 +7,7 @@ mod method;
 pub(crate) use estate::estate;
 pub(crate) use experiment::{experiment, runbook};
 
+use crate::spec::path::NodePath;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::Span;
 use crate::spec::source::Source;
@@ -32,6 +33,22 @@ impl<'a> Finder<'a> {
         more: impl FnOnce(Problem) -> Problem,
     ) {
         self.problems.push(more(Problem::of(self.source, path, code, message)));
+    }
+
+    /// Tells a problem that is made already.
+    pub(crate) fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Tells a problem of the key of the node at `path`.
+    pub(crate) fn tell_key(
+        &mut self,
+        path: &NodePath,
+        code: Code,
+        message: impl Into<String>,
+        more: impl FnOnce(Problem) -> Problem,
+    ) {
+        self.problems.push(more(Problem::of_key(self.source, path, code, message)));
     }
 
     /// Requires text with something in it.

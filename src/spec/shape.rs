@@ -2,8 +2,8 @@
 //! the first error; the schema is made from the same types, so both agree, and a test keeps it so.
 
 use crate::spec::mask::{has_url_password, is_secret_key, mask};
-use crate::spec::nearest::{nearest, one_of};
-use crate::spec::path::NodePath;
+use crate::spec::nearest::{all_of, nearest, one_of};
+use crate::spec::path::{NodePath, Step};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::tree::{Entry, Extent, Kind, Node};
 use crate::spec::words;
@@ -56,10 +56,11 @@ pub(crate) fn describe(node: &Node) -> String {
         Kind::Int(value) => format!("the number {value}"),
         Kind::Float(value) => format!("the number {value}"),
         Kind::Text(text) => format!("the text {}", quoted(text)),
-        Kind::List(items) => format!("a list of {}", items.len()),
+        Kind::List(items) if items.len() == 1 => "a list of 1 item".to_owned(),
+        Kind::List(items) => format!("a list of {} items", items.len()),
         Kind::Map(entries) if entries.is_empty() => "an empty mapping".to_owned(),
         Kind::Map(entries) => {
-            format!("a mapping with {}", one_of(entries.iter().map(|e| e.key.as_str())).replace(" or ", " and "))
+            format!("a mapping with {}", all_of(entries.iter().map(|e| e.key.as_str())))
         }
     }
 }
@@ -199,9 +200,7 @@ impl<'a> Walk<'a> {
         };
         let Some(schema) = body.get("items") else { return };
         for (nth, item) in items.iter().enumerate() {
-            let at = if item.at.bytes.is_empty() { item.first() } else { item.at.clone() };
-            let at = if at.bytes.is_empty() && matches!(item.kind, Kind::Null) { spot.at.clone() } else { at };
-            self.node(item, schema, &Spot { path: spot.path.index(nth), at, doc: spot.doc });
+            self.node(item, schema, &Spot { path: spot.path.index(nth), at: item.first(), doc: spot.doc });
         }
     }
 
@@ -209,8 +208,12 @@ impl<'a> Walk<'a> {
         let Kind::Map(entries) = &node.kind else {
             let keys = keys_of(body);
             let expected =
-                if keys.is_empty() { "a mapping".to_owned() } else { format!("a mapping with {}", one_of(keys)) };
-            return self.wrong_type(node, spot, &expected.replace(" or ", " and "), None);
+                if keys.is_empty() { "a mapping".to_owned() } else { format!("a mapping with {}", all_of(keys)) };
+            return self.tell(
+                spot.problem(Code::WrongType, format!("{} is not a mapping", spot.name()))
+                    .found(describe(node))
+                    .expected(expected),
+            );
         };
         self.duplicates(entries, spot);
         let properties = body.get("properties").and_then(Value::as_object);
@@ -228,11 +231,7 @@ impl<'a> Walk<'a> {
                 self.unknown_key(entry, body, &path);
             }
         }
-        for key in body.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            if !entries.iter().any(|e| e.key == key) {
-                self.missing_key(key, body, spot);
-            }
-        }
+        self.missing_keys(entries, body, spot);
         if let Some(problem) = name.and_then(|name| words::mapping(name, node, spot)) {
             self.tell(problem);
         }
@@ -246,8 +245,9 @@ impl<'a> Walk<'a> {
     }
 
     fn name_key(&mut self, entry: &Entry, path: &NodePath) {
-        if let Err(why) = crate::spec::scalar::Name::parse(&entry.key) {
-            self.tell(Problem::at(Code::Value, &entry.key_at, path, why));
+        let spot = Spot { path: path.clone(), at: entry.key_at.clone(), doc: None };
+        if let Some(problem) = words::key_name(&entry.key, &spot) {
+            self.tell(problem);
         }
     }
 
@@ -301,13 +301,27 @@ impl<'a> Walk<'a> {
             .map(|(name, _)| name.as_str())
     }
 
-    fn missing_key(&mut self, key: &str, body: &'a Value, spot: &Spot<'a>) {
-        let doc = body.pointer(&format!("/properties/{key}/description")).and_then(Value::as_str);
-        let mut problem = spot
-            .problem(Code::MissingKey, format!("`{key}` is missing in {}", spot.name()))
-            .expected(format!("a key `{key}`"));
-        problem.help = doc.map(|doc| format!("what it is: {doc}"));
-        self.tell(problem);
+    fn missing_keys(&mut self, entries: &[Entry], body: &'a Value, spot: &Spot<'a>) {
+        let required = body.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let missing: Vec<&str> = required.filter(|key| !entries.iter().any(|e| e.key == *key)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let place = if spot.path.steps().is_empty() { String::new() } else { format!(" in {}", spot.name()) };
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        let docs = missing.iter().map(|key| {
+            let doc = body.pointer(&format!("/properties/{key}/description")).and_then(Value::as_str);
+            format!("`{key}`: {}", doc.unwrap_or("…"))
+        });
+        let found = match entries {
+            [] => "no key".to_owned(),
+            _ => format!("only {}", all_of(entries.iter().map(|e| e.key.as_str()))),
+        };
+        self.tell(
+            spot.problem(Code::MissingKey, format!("{} {verb} missing{place}", all_of(missing.iter().copied())))
+                .found(found)
+                .expected(docs.collect::<Vec<_>>().join("\n")),
+        );
     }
 
     fn choice(&mut self, node: &Node, choice: &Choice<'a>, spot: &Spot<'a>) {
@@ -316,13 +330,20 @@ impl<'a> Walk<'a> {
                 Some(Word { payload: None, .. }) => {}
                 Some(Word { word, .. }) => self.tell(
                     spot.problem(Code::WrongType, format!("`{word}` needs to be told more"))
-                        .found(describe(node))
-                        .expected(format!("`{word}: …`")),
+                        .found(format!("only `{word}`"))
+                        .expected(
+                            words::sample(word)
+                                .map_or_else(|| format!("`{word}: …`"), |sample| format!("for example `{sample}`")),
+                        ),
                 ),
                 None => self.unknown_word(text, choice, spot),
             },
             Kind::Map(entries) => self.chosen(entries, choice, spot),
-            _ => self.wrong_type(node, spot, &choice.expected(), None),
+            _ => self.tell(
+                spot.problem(Code::WrongType, format!("{} is not a word that is known here", spot.name()))
+                    .found(describe(node))
+                    .expected(choice.expected()),
+            ),
         }
     }
 
@@ -336,11 +357,12 @@ impl<'a> Walk<'a> {
             (Some(Word { word, payload: Some(_) }), [_, second, ..]) if matches!(first.value.kind, Kind::Null) => self
                 .tell(
                     Problem::at(
-                        Code::Syntax,
+                        Code::WrongType,
                         &second.key_at,
                         &spot.path.key(&second.key),
                         format!("`{}` stands beside `{word}`", second.key),
                     )
+                    .found(format!("`{}` outside", second.key))
                     .expected(format!("it inside `{word}`"))
                     .help(format!("indent it further than `{word}`, or write `{word}: {{ {}: … }}`", second.key))
                     .also(&first.key_at, format!("`{word}` is empty")),
@@ -354,14 +376,24 @@ impl<'a> Walk<'a> {
                 )
                 .found(format!("`{}` beside `{}`", second.key, first.key))
                 .expected(format!("one of {}", one_of(choice.words())))
-                .help("in a list, begin each with its own `- `"),
+                .help(match spot.path.steps().last() {
+                    Some(Step::Index(_)) => "begin each with its own `- `",
+                    _ => "keep one of them",
+                }),
             ),
             (Some(Word { word, payload: None }), [_]) => self.tell(
                 at.problem(Code::WrongType, format!("`{word}` stands alone"))
                     .found(format!("`{word}:` with something behind it"))
                     .expected(format!("`{word}`")),
             ),
-            (Some(Word { payload: Some(schema), .. }), [entry]) => self.value(entry, schema, spot.path.key(&entry.key)),
+            (Some(Word { payload: Some(schema), .. }), [entry]) => {
+                let text = if let Kind::Text(text) = &entry.value.kind { text.as_str() } else { "" };
+                if choice.name == Some("SecretRef") && text.contains("://") {
+                    self.hide(&entry.value);
+                    return self.tell(words::inline_secret(&Spot { at: entry.value.at.clone(), ..at }, &entry.value));
+                }
+                self.value(entry, schema, spot.path.key(&entry.key));
+            }
             (None, _) => self.unknown_word(&first.key, choice, &at),
             (Some(_), []) => {}
         }

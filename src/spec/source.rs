@@ -26,11 +26,18 @@ impl fmt::Display for Place {
 }
 
 /// A file that was read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Source {
     file: String,
     shown: String,
     tree: Node,
+}
+
+impl fmt::Debug for Source {
+    /// Only the name: the tree may hold a secret that stood in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Source {
@@ -54,14 +61,14 @@ impl Source {
         &self.shown
     }
 
-    /// The root of its tree.
-    pub fn tree(&self) -> &Node {
-        &self.tree
-    }
-
     /// Where the node at `path` stands, or the deepest node above it that exists.
     pub(crate) fn extent(&self, path: &NodePath) -> Extent {
         self.tree.locate(path).0
+    }
+
+    /// Where the key of the node at `path` stands, for what is wrong with the key itself.
+    pub(crate) fn key_extent(&self, path: &NodePath) -> Extent {
+        self.tree.locate_key(path).unwrap_or_else(|| self.extent(path))
     }
 
     /// The place of the node at `path`, for example `method[0].kill-primary.target`; `None` when the file does not name

@@ -1,7 +1,7 @@
 //! Bytes → tree: everything that keeps a file from being one YAML document of sane size.
 
 use crate::spec::path::NodePath;
-use crate::spec::problem::{Code, Problem};
+use crate::spec::problem::{Code, Problem, Problems};
 use crate::spec::source::{Source, line_and_column, offset_of};
 use crate::spec::tree::{Extent, Kind, Node};
 use serde_saphyr::Error;
@@ -20,7 +20,7 @@ pub(crate) fn options() -> serde_saphyr::Options {
             max_events: 200_000,
             max_aliases: 200,
             max_anchors: 200,
-            max_documents: 1,
+            max_documents: 8,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 20_000,
@@ -37,22 +37,30 @@ pub(crate) fn options() -> serde_saphyr::Options {
 }
 
 /// The text of a file, without a byte order mark.
-pub(crate) fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problem> {
+pub(crate) fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
     if bytes.len() > MAX_BYTES {
-        return Err(too_large().in_file(file));
+        return Err(too_large().in_file(file).into());
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]).into_owned();
-        let (line, column) = line_and_column(&valid, valid.len());
-        let at = Extent { line, column, bytes: 0..0 };
-        let byte = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-        Problem::at(Code::Encoding, &at, &NodePath::default(), "the file is not UTF-8")
-            .found(format!("the byte 0x{byte:02x} at line {line}, column {column}"))
-            .expected("UTF-8 text")
-            .help("save it as UTF-8 in your editor, or convert it: iconv -f WINDOWS-1251 -t UTF-8")
-            .in_file(file)
-    })?;
+    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(file, bytes, error.valid_up_to()));
+    let text = text.map_err(Problems::from)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn not_utf8(file: &str, bytes: &[u8], valid_up_to: usize) -> Problem {
+    let problem = |at: &Extent| {
+        Problem::at(Code::Encoding, at, &NodePath::default(), "the file is not UTF-8").expected("UTF-8 text")
+    };
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let top = Extent { line: 1, column: 1, bytes: 0..0 };
+        return problem(&top).found("UTF-16 text").help("save it as UTF-8 in your editor").in_file(file);
+    }
+    let shown = String::from_utf8_lossy(bytes);
+    let (line, column) = line_and_column(&shown, valid_up_to);
+    let byte = bytes.get(valid_up_to).copied().unwrap_or_default();
+    problem(&Extent { line, column, bytes: valid_up_to..valid_up_to })
+        .found(format!("the byte 0x{byte:02x}"))
+        .help("save it as UTF-8 in your editor, or convert it, for example with `iconv -f WINDOWS-1251 -t UTF-8`")
+        .in_source(&Arc::new(Source::unparsed(file, &shown)))
 }
 
 /// The problem of a file beyond [`MAX_BYTES`].
@@ -64,16 +72,18 @@ pub(crate) fn too_large() -> Problem {
 }
 
 /// The tree of a text.
-pub(crate) fn tree_of(file: &str, text: &str) -> Result<Node, Problem> {
+pub(crate) fn tree_of(file: &str, text: &str) -> Result<Node, Problems> {
     let source = || Arc::new(Source::unparsed(file, text));
-    let tree: Node =
-        serde_saphyr::from_str_with_options(text, options()).map_err(|e| translate(&e, text).in_source(&source()))?;
+    let tree: Node = serde_saphyr::from_str_with_options(text, options())
+        .map_err(|e| translate(&e, text).in_source(&source()))
+        .map_err(Problems::from)?;
     if matches!(tree.kind, Kind::Null) {
         return Err(Problem::whole(Code::Empty, "the file is empty")
             .found("nothing, or only comments")
             .expected("an estate (`environment: …`) or an experiment (`experiment: …`)")
             .help("`firedrill schema` prints what belongs in one; the examples are in experiments/")
-            .in_source(&source()));
+            .in_source(&source())
+            .into());
     }
     Ok(tree)
 }
@@ -82,7 +92,7 @@ pub(crate) fn tree_of(file: &str, text: &str) -> Result<Node, Problem> {
 pub(crate) fn translate(error: &Error, text: &str) -> Problem {
     let at = place(error, text);
     let problem = |code: Code, message: &str| Problem::at(code, &at, &NodePath::default(), message);
-    match error.without_snippet() {
+    match root_of(error) {
         Error::MultipleDocuments { .. } => problem(Code::Syntax, "the file holds several YAML documents")
             .found("a second document")
             .expected("one estate or one experiment in a file")
@@ -95,6 +105,10 @@ pub(crate) fn translate(error: &Error, text: &str) -> Problem {
             .found(format!("the tag `{tag}`"))
             .expected("a plain value")
             .help("remove the tag; put the value in quotes if it must be text"),
+        Error::NullIntoString { .. } => problem(Code::Syntax, "there is no key before the `:`")
+            .found("a value without a key")
+            .expected("`key: value`")
+            .help("if the line above is to go on here, put the whole value in quotes"),
         Error::UnknownAnchor { .. } => problem(Code::Syntax, "the alias refers to nothing")
             .found("an alias (`*name`) without an anchor (`&name`) before it")
             .expected("a value")
@@ -115,6 +129,14 @@ pub(crate) fn translate(error: &Error, text: &str) -> Problem {
     }
 }
 
+/// The error itself, out of what it was found through.
+fn root_of(error: &Error) -> &Error {
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => root_of(error),
+        other => other,
+    }
+}
+
 fn syntax(error: &Error, text: &str, at: &Extent) -> Problem {
     let full = error.without_snippet().to_string();
     let what = full.rsplit_once(" at line ").map_or(full.as_str(), |(what, _)| what);
@@ -132,13 +154,23 @@ fn syntax(error: &Error, text: &str, at: &Extent) -> Problem {
         "hold the indentation of this line against the lines above"
     } else if what.contains("expected string scalar") {
         "a key must be plain text"
+    } else if what.contains("\\u{") {
+        "take the character out; it is not visible in most editors"
     } else if what.contains("cannot start any token") || what.contains("character") {
         "put a value that begins with a special character in quotes"
     } else {
         "hold the line against the examples in experiments/"
     };
-    let found = if tab { "a tab in the indentation".to_owned() } else { what.to_owned() };
-    Problem::at(Code::Syntax, at, &NodePath::default(), "this is not YAML").found(found).expected("YAML").help(advice)
+    let found = match text.get(at.bytes.clone()).and_then(|t| t.chars().next()) {
+        _ if tab => "a tab".to_owned(),
+
+        Some('\n' | '\r') => "the end of the line".to_owned(),
+        Some(c) if c.is_control() => format!("the control character U+{:04X}", u32::from(c)),
+        Some(c) => format!("`{c}`"),
+        None => "the end of the file".to_owned(),
+    };
+    let message = if tab { "a tab in the indentation".to_owned() } else { format!("this is not YAML: {what}") };
+    Problem::at(Code::Syntax, at, &NodePath::default(), message).found(found).help(advice)
 }
 
 /// Where an error stands, always inside the text.

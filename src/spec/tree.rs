@@ -8,13 +8,13 @@ use std::ops::Range;
 
 /// Where a node or a key stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// The line, from 1.
-    pub line: u32,
+    pub(crate) line: u32,
     /// The column, from 1, in characters.
-    pub column: u32,
+    pub(crate) column: u32,
     /// The bytes. Of a mapping or a list in block style only the place where it begins.
-    pub bytes: Range<usize>,
+    pub(crate) bytes: Range<usize>,
 }
 
 impl Extent {
@@ -33,16 +33,16 @@ impl Extent {
 
 /// A node of the document.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// Where it stands; for an alias, where it is used.
-    pub at: Extent,
+    pub(crate) at: Extent,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Nothing: `key:` without a value, `~` or `null`.
     Null,
     /// `true` or `false`.
@@ -61,27 +61,35 @@ pub enum Kind {
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// Where the key stands.
-    pub key_at: Extent,
+    pub(crate) key_at: Extent,
     /// The value.
-    pub value: Node,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// The value of a key of a mapping.
-    pub fn get(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
             Kind::Map(entries) => entries.iter().find(|e| e.key == key),
             _ => None,
         }
     }
 
+    /// The keys of a mapping; none of anything else.
+    pub(crate) fn keys(&self) -> Vec<&str> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().map(|e| e.key.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The place of the node at `path`, or of the deepest node above it that exists, and how many steps were found.
     /// An empty value and a block collection stand where their key stands.
-    pub fn locate(&self, path: &NodePath) -> (Extent, usize) {
+    pub(crate) fn locate(&self, path: &NodePath) -> (Extent, usize) {
         let mut node = self;
         let mut at = self.first();
         for (depth, step) in path.steps().iter().enumerate() {
@@ -96,6 +104,23 @@ impl Node {
         (at, path.steps().len())
     }
 
+    /// The place of the key of the node at `path`.
+    pub(crate) fn locate_key(&self, path: &NodePath) -> Option<Extent> {
+        let (last, above) = path.steps().split_last()?;
+        let mut node = self;
+        for step in above {
+            node = match (step, &node.kind) {
+                (Step::Key(key), _) => &node.get(key)?.value,
+                (Step::Index(index), Kind::List(items)) => items.get(*index)?,
+                _ => return None,
+            };
+        }
+        match last {
+            Step::Key(key) => node.get(key).map(|e| e.key_at.clone()),
+            Step::Index(_) => None,
+        }
+    }
+
     fn shown(&self, key_at: &Extent) -> Extent {
         match self.kind {
             Kind::Null | Kind::List(_) | Kind::Map(_) => key_at.clone(),
@@ -104,7 +129,7 @@ impl Node {
     }
 
     /// Where it begins, with something to underline: the first key of a mapping, the first item of a list.
-    pub fn first(&self) -> Extent {
+    pub(crate) fn first(&self) -> Extent {
         match &self.kind {
             Kind::Map(entries) if self.at.bytes.is_empty() => {
                 entries.first().map_or_else(|| self.at.clone(), |e| e.key_at.clone())

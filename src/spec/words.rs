@@ -1,7 +1,7 @@
 //! What the schema cannot say about single values: that a duration reads as one, that a secret is a reference, which
 //! words are planned and not built.
 
-use crate::spec::nearest::one_of;
+use crate::spec::nearest::all_of;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Bytes, Name, Span};
 use crate::spec::shape::{Spot, describe};
@@ -51,6 +51,11 @@ fn size(node: &Node, spot: &Spot<'_>) -> Option<Problem> {
     }
 }
 
+/// What is wrong with a key that should be a name.
+pub(crate) fn key_name(key: &str, spot: &Spot<'_>) -> Option<Problem> {
+    name(&Node { at: spot.at.clone(), kind: Kind::Text(key.to_owned()) }, spot)
+}
+
 fn name(node: &Node, spot: &Spot<'_>) -> Option<Problem> {
     let problem = spot
         .problem(Code::WrongType, format!("{} is not a name", spot.name()))
@@ -88,6 +93,12 @@ pub(crate) fn url_with_password(spot: &Spot<'_>) -> Problem {
         .found("a URL with a password (not shown)")
         .expected("a URL without one")
         .help("take the password out of the file, and change it if the file was ever shared")
+}
+
+/// An example of a fault or a probe, for somebody who wrote only its word.
+pub(crate) fn sample(word: &str) -> Option<&'static str> {
+    let known = crate::faults::FAULTS.iter().chain(crate::probes::PROBES);
+    known.into_iter().find(|(known, _)| *known == word).map(|(_, sample)| *sample)
 }
 
 /// A word that is planned and not built.
@@ -130,7 +141,7 @@ fn postgres(node: &Node, spot: &Spot<'_>) -> Option<Problem> {
                 .found(if given.is_empty() {
                     "none of them".to_owned()
                 } else {
-                    format!("only {}", one_of(given.iter().copied()).replace(" or ", " and "))
+                    format!("only {}", all_of(given.iter().copied()))
                 })
                 .expected("`patroni: { namespace, cluster }`, or `namespace`, `members` and `primary`"),
         ),

@@ -8,6 +8,7 @@ use crate::spec::calendar;
 use crate::spec::estate::{BackupsTarget, Estate, S3, Selection, StagingTarget, Target};
 use crate::spec::load::Located;
 use crate::spec::nearest::{nearest, one_of};
+use crate::spec::path::NodePath;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
 use crate::spec::selector;
@@ -26,7 +27,9 @@ pub(crate) fn estate(loaded: &Located<Estate>) -> Vec<Problem> {
     }
     if let Some(kubernetes) = &it.kubernetes {
         for (key, value) in [("kubeconfig", &kubernetes.kubeconfig), ("context", &kubernetes.context)] {
-            value.iter().for_each(|text| finder.text(&format!("kubernetes.{key}"), text));
+            if let Some(text) = value {
+                finder.text(&format!("kubernetes.{key}"), text);
+            }
         }
     }
     for (name, target) in &it.targets {
@@ -96,7 +99,9 @@ fn target(finder: &mut Finder<'_>, it: &Estate, name: &Name, target: &Target) {
         }
         Target::Staging(StagingTarget::Scratch(scratch)) => {
             for (key, value) in [("directory", &scratch.directory), ("binaries", &scratch.binaries)] {
-                value.iter().for_each(|text| finder.text(&path(&format!("staging.scratch.{key}")), text));
+                if let Some(text) = value {
+                    finder.text(&path(&format!("staging.scratch.{key}")), text);
+                }
             }
         }
         Target::Staging(StagingTarget::Server(server)) => {
@@ -178,7 +183,9 @@ fn store(finder: &mut Finder<'_>, path: &str, s3: &S3) {
     }
     let given = [("access-key", &s3.access_key), ("secret-key", &s3.secret_key)];
     for (key, reference) in given {
-        reference.iter().for_each(|r| secret(finder, &format!("{path}.{key}"), r));
+        if let Some(reference) = reference {
+            secret(finder, &format!("{path}.{key}"), reference);
+        }
     }
     if s3.access_key.is_some() != s3.secret_key.is_some() {
         let missing = if s3.access_key.is_some() { "secret-key" } else { "access-key" };
@@ -250,8 +257,8 @@ fn probe(finder: &mut Finder<'_>, it: &Estate, name: &Name, probe: &ProbeSpec) {
                 });
             }
             for pointer in http.json.keys().filter(|p| !p.is_empty() && !p.starts_with('/')) {
-                let here = crate::spec::path::NodePath::parse(&path("json")).key(pointer).to_string();
-                finder.tell(&here, Code::Value, "this is no JSON pointer", |p| {
+                let here = NodePath::parse(&path("json")).key(pointer);
+                finder.tell_key(&here, Code::Value, "this is no JSON pointer", |p| {
                     p.found(format!("{pointer:?}"))
                         .expected(format!("`/` before each step, for example \"/{}\"", pointer.replace('.', "/")))
                 });

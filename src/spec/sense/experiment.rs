@@ -6,6 +6,7 @@ use crate::spec::calendar;
 use crate::spec::experiment::{Experiment, Missed};
 use crate::spec::load::Located;
 use crate::spec::nearest::{nearest, one_of};
+use crate::spec::path::NodePath;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Name, Span};
 use std::path::Path;
@@ -99,7 +100,8 @@ fn probes(finder: &mut Finder<'_>, it: &Experiment) {
         let path = format!("exclude.{name}");
         finder.text(&path, reason);
         if !it.probes.contains(name) {
-            not_watching(finder, it, &path, name);
+            let problem = Problem::of_key(finder.source(), &NodePath::parse(&path), Code::UnknownName, unwatched(name));
+            finder.push(not_watching(it, name, problem));
         }
     }
     if !it.probes.is_empty() && it.probes.iter().all(|p| it.exclude.contains_key(p)) {
@@ -111,7 +113,7 @@ fn probes(finder: &mut Finder<'_>, it: &Experiment) {
     }
     let restores = matches!(it.method.as_slice(), [FaultSpec::RestoreBackup(_)]);
     if it.probes.is_empty() && !restores && !it.method.is_empty() {
-        finder.tell("probes", Code::MissingKey, "no probe watches", |p| {
+        finder.tell("method", Code::MissingKey, "no probe watches", |p| {
             p.found("none")
                 .expected("at least one probe of the estate, as `probes: [name]`")
                 .help("recovery is measured from what users see, by probes")
@@ -119,14 +121,16 @@ fn probes(finder: &mut Finder<'_>, it: &Experiment) {
     }
 }
 
-fn not_watching(finder: &mut Finder<'_>, it: &Experiment, path: &str, name: &Name) {
-    let near = nearest(name.as_str(), it.probes.iter().map(Name::as_str));
-    finder.tell(path, Code::UnknownName, format!("the probe `{name}` does not watch this experiment"), |p| {
-        p.found(format!("`{name}`"))
-            .expected(format!("one of `probes`: {}", one_of(it.probes.iter().map(Name::as_str))))
-            .nearest(near)
-            .help(format!("correct the name, or add `{name}` to `probes`"))
-    });
+fn unwatched(name: &Name) -> String {
+    format!("the probe `{name}` does not watch this experiment")
+}
+
+fn not_watching(it: &Experiment, name: &Name, problem: Problem) -> Problem {
+    problem
+        .found(format!("`{name}`"))
+        .expected(format!("one of `probes`: {}", one_of(it.probes.iter().map(Name::as_str))))
+        .nearest(nearest(name.as_str(), it.probes.iter().map(Name::as_str)))
+        .help(format!("correct the name, or add `{name}` to `probes`"))
 }
 
 fn recover(finder: &mut Finder<'_>, it: &Experiment) {
@@ -151,20 +155,13 @@ fn recover(finder: &mut Finder<'_>, it: &Experiment) {
     }
     let Some((objective, needed)) = longest(it) else { return };
     if deadline < needed {
-        finder.tell(
-            "recover.deadline",
-            Code::Contradiction,
-            "the deadline comes before the objective could be missed",
-            |p| {
-                p.found(if source.locate("recover.deadline").is_some() {
-                    deadline.to_string()
-                } else {
-                    format!("{deadline}, the default")
-                })
+        let set = source.locate("recover.deadline").is_some();
+        let path = if set { "recover.deadline" } else { "objectives" };
+        finder.tell(path, Code::Contradiction, "the deadline comes before the objective could be missed", |p| {
+            p.found(if set { deadline.to_string() } else { format!("the default deadline, {deadline}") })
                 .expected(format!("at least {needed}: {objective}"))
                 .help(format!("write `recover: {{ deadline: {needed} }}` or more"))
-            },
-        );
+        });
     }
 }
 
@@ -185,7 +182,8 @@ fn abort(finder: &mut Finder<'_>, it: &Experiment) {
     for (nth, rule) in it.abort_when.iter().enumerate() {
         let path = format!("abort-when[{nth}]");
         if !it.probes.contains(&rule.down) {
-            not_watching(finder, it, &format!("{path}.down"), &rule.down);
+            let problem = Problem::of(source, &format!("{path}.down"), Code::UnknownName, unwatched(&rule.down));
+            finder.push(not_watching(it, &rule.down, problem));
         }
         finder.within(&format!("{path}.for"), Some(rule.r#for), BLINK, DAY);
         if rule.r#for >= it.recover.deadline {

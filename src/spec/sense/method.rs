@@ -130,11 +130,11 @@ fn backup(finder: &mut Finder<'_>, restore: &RestoreBackup) {
 
 fn checks(finder: &mut Finder<'_>, verify: &RestoreChecks) {
     let path = "method[0].restore-backup.verify";
-    for (table, _) in &verify.rows {
+    for table in verify.rows.keys() {
         let well_named = table.split_once('.').is_some_and(|(s, t)| !s.is_empty() && !t.is_empty());
         if !well_named {
-            let here = NodePath::parse(path).key("rows").key(table).to_string();
-            finder.tell(&here, Code::Value, format!("`{table}` does not name its schema"), |p| {
+            let here = NodePath::parse(path).key("rows").key(table);
+            finder.tell_key(&here, Code::Value, format!("`{table}` does not name its schema"), |p| {
                 p.found(format!("`{table}`")).expected("`schema.table`").help(format!("for example `public.{table}`"))
             });
         }
