@@ -1,5 +1,6 @@
 //! firedrill executes disaster-recovery drills and proves what they showed.
 
+pub mod clock;
 pub mod faults;
 pub mod filers;
 pub mod probes;

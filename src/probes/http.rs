@@ -1,9 +1,23 @@
 //! `http`: a request whose answer is known.
 
-use crate::probes::pace::{self, Pace};
+use crate::probes::ask::{Answer, Ask, Condition, Miss};
+use crate::probes::pace::{self, Pace, Views};
+use crate::probes::wire::{self, Duplex, Endpoint, Tls};
 use crate::spec::scalar::Span;
+use bytes::Bytes;
+use firedrill_core::sample::Failure;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+/// The longest body that a probe reads. A larger one is a wrong answer: probe a smaller page.
+pub const BODY_MAX: usize = 1 << 20;
 
 /// Asks a web service what a user would ask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +53,161 @@ impl Http {
             every: self.every.unwrap_or(pace::EVERY),
             fresh_every: Some(self.fresh_every.unwrap_or(pace::FRESH_EVERY)),
             timeout: self.timeout.unwrap_or(pace::TIMEOUT),
+            views: Views::KeptAndFresh,
         }
+    }
+}
+
+/// Asks a web service. HTTP/1.1, without following redirects (a redirect is an answer), without cookies.
+pub(crate) struct HttpAsk {
+    endpoint: Endpoint,
+    path: Uri,
+    host: HeaderValue,
+    agent: HeaderValue,
+    status: StatusCode,
+    json: Vec<(String, serde_json::Value)>,
+    body: Option<String>,
+}
+
+/// A connection and the task that drives it.
+pub(crate) struct HttpConnection {
+    sender: SendRequest<Empty<Bytes>>,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for HttpConnection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl HttpAsk {
+    /// Reads the URL and what is expected.
+    ///
+    /// # Errors
+    /// A sentence that says what was found and what was expected.
+    pub(crate) fn new(probe: &str, spec: &Http) -> Result<Self, String> {
+        let uri: Uri = spec.url.parse().map_err(|e| format!("`{}` is not a URL: {e}", spec.url))?;
+        let expected =
+            || format!("`{}` is not a URL that can be asked: expected http://host/… or https://host/…", spec.url);
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(expected)?;
+        let authority = uri.authority().ok_or_else(expected)?.as_str();
+        if authority.contains('@') {
+            return Err(format!("the URL for `{host}` holds credentials, which would be printed: leave them out"));
+        }
+        // A literal IPv6 address stands in brackets in a URL, and nowhere else.
+        let address = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (tls, port) = match uri.scheme_str() {
+            Some("http") => (None, 80),
+            Some("https") => (Some(Tls::new(&address)?), 443),
+            _ => return Err(expected()),
+        };
+        let path = uri.path_and_query().map_or("/", |p| p.as_str());
+        for pointer in spec.json.keys().filter(|p| !p.is_empty() && !p.starts_with('/')) {
+            return Err(format!(
+                "`{pointer}` is not a JSON pointer: it begins with a slash, for example `/items/0/id`"
+            ));
+        }
+        let status = spec.status.unwrap_or(200);
+        Ok(Self {
+            endpoint: Endpoint { host: address, port: uri.port_u16().unwrap_or(port), tls },
+            path: path.parse().map_err(|e| format!("`{path}` is not a path: {e}"))?,
+            host: HeaderValue::from_str(authority).map_err(|_| expected())?,
+            agent: HeaderValue::from_str(&format!("firedrill/{} (probe {probe})", env!("CARGO_PKG_VERSION")))
+                .map_err(|_| format!("`{probe}` is not a name that fits in a header"))?,
+            status: StatusCode::from_u16(status).map_err(|_| format!("{status} is not an HTTP status"))?,
+            json: spec.json.iter().map(|(pointer, value)| (pointer.clone(), value.clone())).collect(),
+            body: spec.body.clone(),
+        })
+    }
+
+    /// Holds a whole body against what is expected.
+    fn judge(&self, body: &[u8]) -> Result<(), String> {
+        if let Some(text) = &self.body
+            && !String::from_utf8_lossy(body).contains(text)
+        {
+            return Err(format!("the body does not hold `{text}`"));
+        }
+        if self.json.is_empty() {
+            return Ok(());
+        }
+        let found: serde_json::Value =
+            serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"))?;
+        for (pointer, expected) in &self.json {
+            match found.pointer(pointer) {
+                Some(value) if value == expected => {}
+                Some(_) => return Err(format!("at `{pointer}` there is another value than {expected}")),
+                None => return Err(format!("there is nothing at `{pointer}`; expected {expected}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Ask for HttpAsk {
+    type Connection = HttpConnection;
+
+    async fn connect(&self) -> Result<HttpConnection, Miss> {
+        let stream: TokioIo<Box<dyn Duplex>> = TokioIo::new(wire::connect(&self.endpoint).await?);
+        let (sender, connection) = http1::handshake(stream).await.map_err(|e| broken(&e))?;
+        // How a connection ends is told to the request that used it.
+        let driver = tokio::task::spawn_local(async move { drop(connection.await) });
+        Ok(HttpConnection { sender, driver })
+    }
+
+    fn condition(&self, connection: &mut HttpConnection) -> Condition {
+        // A server may close a connection between two requests (RFC 9112, 9.3): that is no outage.
+        if connection.sender.is_closed() { Condition::Spent } else { Condition::Usable }
+    }
+
+    async fn ask(&self, connection: &mut HttpConnection, _seq: u64) -> Result<Answer, Miss> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.path.clone();
+        request.headers_mut().insert(HOST, self.host.clone());
+        request.headers_mut().insert(USER_AGENT, self.agent.clone());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+        connection.sender.ready().await.map_err(|e| broken(&e))?;
+        let response = connection.sender.send_request(request).await.map_err(|e| broken(&e))?;
+        let (head, body) = response.into_parts();
+        let body = read(body).await?;
+        if head.status != self.status {
+            let detail = format!("status {} instead of {}", head.status.as_u16(), self.status.as_u16());
+            let condition = if body.is_some() { Condition::Usable } else { Condition::Spent };
+            return Err(Miss { connection: condition, ..Miss::told(Failure::Error, detail) });
+        }
+        let Some(body) = body else {
+            return Err(Miss::spent(Failure::WrongAnswer, format!("the body is longer than {BODY_MAX} bytes")));
+        };
+        self.judge(&body).map_err(|detail| Miss::told(Failure::WrongAnswer, detail))?;
+        Ok(Answer { node: None, timeline: 0, connection: Condition::Usable })
+    }
+
+    async fn part(&self, connection: HttpConnection) {
+        drop(connection);
+    }
+}
+
+/// The whole body, or `None` when it is too long.
+async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, Miss> {
+    let mut bytes = Vec::with_capacity(usize::try_from(body.size_hint().lower()).unwrap_or(0).min(BODY_MAX));
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|e| broken(&e))?.into_data() else { continue };
+        if bytes.len() + data.len() > BODY_MAX {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(bytes))
+}
+
+/// What hyper says of a connection that did not do its work. What cannot be read as HTTP is a wrong answer.
+fn broken(error: &hyper::Error) -> Miss {
+    if error.is_parse() {
+        return Miss::spent(Failure::WrongAnswer, format!("not HTTP: {error}"));
+    }
+    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>());
+    match source {
+        Some(io) => Miss::from_io(io, Failure::Broken),
+        None => Miss::spent(Failure::Broken, error.to_string()),
     }
 }

@@ -1,10 +1,23 @@
 //! The registry of probes, one word each, and the open-loop sampler that runs them. A probe is one file beside this one.
 
+mod ask;
+pub mod book;
+pub mod config;
 pub mod http;
 pub mod ledger;
+pub mod ledger_table;
 pub mod pace;
+mod postgres;
+mod sampler;
+mod schedule;
+pub mod set;
+mod slots;
 pub mod sql;
+mod stalls;
+pub mod summary;
 pub mod tcp;
+mod timer;
+mod wire;
 
 /// Declares the registry.
 macro_rules! probes {

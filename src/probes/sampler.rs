@@ -1,0 +1,287 @@
+//! The open-loop sampler: one thread, one runtime and one schedule for each stream, so that nothing else in the
+//! process, not even another stream, delays a request.
+
+use crate::clock;
+use crate::probes::ask::{Answer, Ask, Cause, Condition, Miss};
+use crate::probes::book::Book;
+use crate::probes::schedule::Schedule;
+use crate::probes::slots::{Slots, Taken};
+use crate::probes::stalls::Stalls;
+use crate::probes::timer::Timer;
+use firedrill_core::sample::{Failure, Outcome, Sample, View};
+use firedrill_core::time::{Mono, Nanos};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::{JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
+
+/// The thread looks around at least this often, also when nothing is due: to see its own stalls, and to show itself.
+const HEARTBEAT: Nanos = Nanos::from_ms(20);
+/// How long a goodbye may take; nobody waits for it.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// How a stream is to be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    pub(crate) view: View,
+    pub(crate) period: Nanos,
+    pub(crate) timeout: Nanos,
+    /// A correct answer that took longer is too slow.
+    pub(crate) latency: Option<Nanos>,
+    /// The most connections at a time.
+    pub(crate) slots_cap: usize,
+    /// When the first request is due.
+    pub(crate) first: Mono,
+}
+
+/// What the tasks of one stream share. They run on one thread and never hold it across an await.
+struct Desk<C> {
+    manner: Manner,
+    slots: Slots<C>,
+    stalls: Stalls,
+    book: Book,
+}
+
+/// Asks until `stop`, then waits for what is under way: at most the timeout.
+pub(crate) async fn sample<A: Ask>(ask: A, manner: Manner, timer: Timer, book: Book, stop: CancellationToken) {
+    let ask = Rc::new(ask);
+    let mut schedule = Schedule::new(manner.first, manner.period);
+    let desk = Rc::new(RefCell::new(Desk {
+        slots: Slots::new(manner.period, manner.timeout, manner.slots_cap),
+        stalls: Stalls::new(Nanos(manner.timeout.0 * 4 + 10_000_000_000)),
+        book,
+        manner,
+    }));
+    let mut requests = JoinSet::new();
+    loop {
+        let wake = schedule.next_due().min(clock::now().plus(HEARTBEAT));
+        desk.borrow_mut().stalls.sleeps_until(wake);
+        tokio::select! { biased;
+            () = stop.cancelled() => {
+                desk.borrow_mut().stalls.woke(clock::now());
+                break;
+            }
+            woken = timer.until(wake) => woken.expect("the kernel's timer failed while it was in use"),
+        }
+        let now = clock::now();
+        desk.borrow_mut().stalls.woke(now);
+        let due = schedule.take(now);
+        for seq in due.missed {
+            desk.borrow_mut().book.unknown(seq, schedule.due(seq));
+        }
+        for seq in due.send {
+            begin(&ask, &desk, &mut requests, seq, schedule.due(seq));
+        }
+        while let Some(ended) = requests.try_join_next() {
+            surface(ended);
+        }
+        let desk = &mut *desk.borrow_mut();
+        desk.book.look(now, desk.slots.busy());
+        if let Some(surplus) = desk.slots.retire(now) {
+            part(&ask, surplus);
+        }
+    }
+    drain(&desk, &timer, &mut requests).await;
+    let spare = desk.borrow_mut().slots.drain();
+    let goodbyes: Vec<_> = spare.into_iter().map(|connection| part(&ask, connection)).collect();
+    for goodbye in goodbyes {
+        surface(goodbye.await);
+    }
+    desk.borrow_mut().book.close(clock::now());
+}
+
+/// Waits for what is under way, and goes on looking at its own stalls meanwhile.
+async fn drain<C>(desk: &RefCell<Desk<C>>, timer: &Timer, requests: &mut JoinSet<()>) {
+    loop {
+        let wake = clock::now().plus(HEARTBEAT);
+        desk.borrow_mut().stalls.sleeps_until(wake);
+        tokio::select! { biased;
+            ended = requests.join_next() => match ended {
+                Some(ended) => surface(ended),
+                None => return,
+            },
+            woken = timer.until(wake) => woken.expect("the kernel's timer failed while it was in use"),
+        }
+        desk.borrow_mut().stalls.woke(clock::now());
+    }
+}
+
+/// Runs a future of one stream on this thread, on a runtime of its own.
+pub(crate) fn run<F: Future<Output = ()>>(runtime: &tokio::runtime::Runtime, stream: F) {
+    LocalSet::new().block_on(runtime, stream);
+}
+
+/// The runtime of one stream.
+pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Names are resolved on threads beside this one; a resolver that hangs must not take many of them.
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(2))
+        // Look at the sockets and the timer often, also while there is other work.
+        .event_interval(7)
+        .build()
+}
+
+/// A panic in a request is a bug of ours and must not look like an outage.
+fn surface(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Says goodbye beside everything else.
+fn part<A: Ask>(ask: &Rc<A>, connection: A::Connection) -> tokio::task::JoinHandle<()> {
+    let ask = Rc::clone(ask);
+    tokio::task::spawn_local(async move {
+        let _ = tokio::time::timeout(PARTING, ask.part(connection)).await;
+    })
+}
+
+/// Sends the request `seq`, when there is a slot for it.
+fn begin<A: Ask>(
+    ask: &Rc<A>,
+    desk: &Rc<RefCell<Desk<A::Connection>>>,
+    requests: &mut JoinSet<()>,
+    seq: u64,
+    due: Mono,
+) {
+    let taken = {
+        let desk = &mut *desk.borrow_mut();
+        let taken = desk.slots.take(clock::now());
+        if taken.is_none() {
+            desk.book.unknown(seq, due);
+        }
+        taken
+    };
+    if let Some(taken) = taken {
+        requests.spawn_local(request(Rc::clone(ask), Rc::clone(desk), taken, seq, due));
+    }
+}
+
+/// One request, from the slot it took to the sample it leaves.
+async fn request<A: Ask>(
+    ask: Rc<A>,
+    desk: Rc<RefCell<Desk<A::Connection>>>,
+    taken: Taken<A::Connection>,
+    seq: u64,
+    due: Mono,
+) {
+    let sent = clock::now();
+    let (reply, connection) = within_deadline(&*ask, &desk, taken, seq, sent).await;
+    let done = clock::now();
+    let leftover = {
+        let desk = &mut *desk.borrow_mut();
+        match desk.judge(reply, sent, done) {
+            Outcome::Unknown => desk.book.unknown(seq, due),
+            outcome => desk.book.enter(Sample { seq, due_ns: due, sent_ns: sent, done_ns: done, outcome }),
+        }
+        match desk.manner.view {
+            View::Kept => {
+                desk.slots.free(connection, done);
+                None
+            }
+            View::Fresh => {
+                desk.slots.free(None, done);
+                connection
+            }
+        }
+    };
+    if let Some(connection) = leftover {
+        part(&ask, connection);
+    }
+}
+
+/// What came of asking: an answer, a miss, or nothing by the deadline.
+type Reply = Option<Result<Answer, Miss>>;
+
+/// Connects where needed and asks, until the deadline. Time in which this thread was stalled does not count against
+/// the service. The connection comes back when it can be asked again; a request without an outcome takes its
+/// connection with it.
+async fn within_deadline<A: Ask>(
+    ask: &A,
+    desk: &RefCell<Desk<A::Connection>>,
+    taken: Taken<A::Connection>,
+    seq: u64,
+    sent: Mono,
+) -> (Reply, Option<A::Connection>) {
+    let asking = async {
+        let kept = taken.connection.and_then(|mut c| (ask.condition(&mut c) == Condition::Usable).then_some(c));
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => match ask.connect().await {
+                Ok(connection) => connection,
+                Err(miss) => return (Err(miss), None),
+            },
+        };
+        let reply = ask.ask(&mut connection, seq).await;
+        let condition = match &reply {
+            Ok(answer) => answer.connection,
+            Err(miss) => miss.connection,
+        };
+        (reply, (condition == Condition::Usable).then_some(connection))
+    };
+    let mut asking = std::pin::pin!(asking);
+    loop {
+        let now = clock::now();
+        let left = {
+            let desk = desk.borrow();
+            let allowed = Nanos(desk.manner.timeout.0 + desk.stalls.within(sent, now).0);
+            Nanos(allowed.0.saturating_sub(now.since(sent).0))
+        };
+        if left == Nanos::ZERO {
+            return (None, None);
+        }
+        if let Ok((reply, connection)) = tokio::time::timeout(left.into(), &mut asking).await {
+            return (Some(reply), connection);
+        }
+    }
+}
+
+impl<C> Desk<C> {
+    /// What a reply that came at `done` proves.
+    fn judge(&mut self, reply: Reply, sent: Mono, done: Mono) -> Outcome {
+        let took_ns = done.since(sent);
+        match reply {
+            None => {
+                self.book.detail(format!("no answer within {} ms", self.manner.timeout.as_ms_f64()));
+                Outcome::Failed(Failure::TimedOut)
+            }
+            Some(Err(miss)) => {
+                self.book.detail(miss.detail);
+                match miss.cause {
+                    Cause::Service(failure) => Outcome::Failed(failure),
+                    Cause::Probe => Outcome::Unknown,
+                }
+            }
+            Some(Ok(answer)) => {
+                let bound_ns = self.manner.latency.unwrap_or(self.manner.timeout).min(self.manner.timeout);
+                if took_ns > bound_ns {
+                    let stalled_ns = self.stalls.within(sent, done);
+                    return self.late(took_ns, stalled_ns, bound_ns);
+                }
+                Outcome::Ok { node: self.book.node(answer.node), timeline: answer.timeline }
+            }
+        }
+    }
+
+    /// A correct answer that came late. When it may have been the probe that was late to take it, nothing is proven.
+    fn late(&mut self, took_ns: Nanos, stalled_ns: Nanos, bound_ns: Nanos) -> Outcome {
+        if took_ns.0.saturating_sub(stalled_ns.0) <= bound_ns.0 {
+            return Outcome::Unknown;
+        }
+        self.book.detail(format!(
+            "a correct answer after {:.1} ms, {:.1} ms were allowed",
+            took_ns.as_ms_f64(),
+            bound_ns.as_ms_f64()
+        ));
+        match self.manner.latency {
+            Some(_) => Outcome::Failed(Failure::TooSlow),
+            None => Outcome::Failed(Failure::TimedOut),
+        }
+    }
+}
