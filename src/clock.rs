@@ -28,13 +28,13 @@ pub fn stamp() -> Stamp {
 /// The kernel's id of this boot; `unknown-boot-<boot time>` where the kernel does not tell it.
 pub fn boot_id() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
-    BOOT.get_or_init(|| match std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
-        Ok(id) => id.trim().to_owned(),
-        Err(_) => {
-            let (mono_ns, wall_ns) = pair();
-            let booted_s = (wall_ns - i64::try_from(mono_ns.0).unwrap_or(i64::MAX)) / 1_000_000_000;
-            format!("unknown-boot-{booted_s}")
+    BOOT.get_or_init(|| {
+        if let Ok(id) = std::fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+            return id.trim().to_owned();
         }
+        let (mono_ns, wall_ns) = pair();
+        let booted_s = (wall_ns - i64::try_from(mono_ns.0).unwrap_or(i64::MAX)) / 1_000_000_000;
+        format!("unknown-boot-{booted_s}")
     })
 }
 

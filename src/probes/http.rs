@@ -103,7 +103,7 @@ impl HttpAsk {
             _ => return Err(expected()),
         };
         let path = uri.path_and_query().map_or("/", |p| p.as_str());
-        for pointer in spec.json.keys().filter(|p| !p.is_empty() && !p.starts_with('/')) {
+        if let Some(pointer) = spec.json.keys().find(|p| !p.is_empty() && !p.starts_with('/')) {
             return Err(format!(
                 "`{pointer}` is not a JSON pointer: it begins with a slash, for example `/items/0/id`"
             ));

@@ -53,7 +53,7 @@ async fn what_is_acknowledged_is_there_by_kept_and_fresh_sessions() {
 
     // Each acknowledgement names the server and the timeline.
     for (done, samples) in finished.iter().zip(&samples) {
-        assert_eq!(done.nodes, ["".to_owned(), format!("127.0.0.1:{}", server.port)]);
+        assert_eq!(done.nodes, [String::new(), format!("127.0.0.1:{}", server.port)]);
         for sample in samples {
             assert!(matches!(sample.outcome, Outcome::Ok { node: 1, timeline: 1 } | Outcome::Unknown), "{sample:?}");
         }

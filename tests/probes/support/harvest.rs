@@ -34,7 +34,7 @@ impl Harvest {
         let mut from = self.samples[stream].len();
         let mut seen = 0;
         while seen < count {
-            let next = tokio::time::timeout(std::time::Duration::from_secs(60), self.batches.recv()).await;
+            let next = tokio::time::timeout(std::time::Duration::from_mins(1), self.batches.recv()).await;
             let summary = &self.set.summaries()[stream];
             let batch = next.unwrap_or_else(|_| panic!("nothing for a minute: {summary:?}")).expect("still running");
             self.take(batch);
