@@ -194,10 +194,10 @@ impl Fit<'_> {
 
     fn schedule(&mut self) {
         let (Some(schedule), Some(window)) = (&self.experiment.schedule, &self.estate.value.window) else { return };
-        if let Err(why) = calendar::meets(schedule, window) {
+        if calendar::never_meet(schedule, &self.estate.value) {
             let estate = self.estate;
             self.finder.tell("schedule.cron", Code::Schedule, "the schedule never falls in the window", |p| {
-                p.found(why)
+                p.found(format!("`{}` in {}", schedule.cron, schedule.timezone))
                     .expected(format!("a time within `{window}`"))
                     .help("it would never run: move the schedule, or widen the window")
                     .see(&estate.source, "window", "the window")

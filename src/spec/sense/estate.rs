@@ -12,19 +12,14 @@ use crate::spec::path::NodePath;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
 use crate::spec::selector;
+use firedrill_core::window::NotAWindow;
 
 /// All that makes no sense in an estate.
 pub(crate) fn estate(loaded: &Located<Estate>) -> Vec<Problem> {
     let mut finder = Finder::new(&loaded.source);
     let it = &loaded.value;
     allow(&mut finder, it);
-    if let Some(window) = &it.window
-        && let Err(why) = calendar::window(window)
-    {
-        finder.tell("window", Code::Schedule, "`window` cannot be read", |p| {
-            p.found(why).expected("days, hours and a time zone").help("for example `Mon-Fri 09:00-16:00 Asia/Tashkent`")
-        });
-    }
+    window(&mut finder, it);
     if let Some(kubernetes) = &it.kubernetes {
         for (key, value) in [("kubeconfig", &kubernetes.kubeconfig), ("context", &kubernetes.context)] {
             if let Some(text) = value {
@@ -48,6 +43,17 @@ pub(crate) fn estate(loaded: &Located<Estate>) -> Vec<Problem> {
         finder.text(&format!("file[{nth}].directory"), directory);
     }
     finder.done()
+}
+
+fn window(finder: &mut Finder<'_>, it: &Estate) {
+    let (Some(text), Err(why)) = (&it.window, it.windows()) else { return };
+    let near = match &why {
+        NotAWindow::Zone(_) => text.split_whitespace().last().and_then(calendar::nearest_zone),
+        _ => None,
+    };
+    finder.tell("window", Code::Schedule, "`window` cannot be read", |p| {
+        p.found(format!("{text:?}")).nearest(near).help(why.to_string())
+    });
 }
 
 fn allow(finder: &mut Finder<'_>, it: &Estate) {

@@ -2,7 +2,7 @@
 
 use super::{BLINK, DAY, Finder, HOUR, sum};
 use crate::faults::FaultSpec;
-use crate::spec::calendar;
+use crate::spec::calendar::{self, Unreadable};
 use crate::spec::experiment::{Experiment, Missed};
 use crate::spec::load::Located;
 use crate::spec::nearest::{nearest, one_of};
@@ -203,13 +203,11 @@ fn abort(finder: &mut Finder<'_>, it: &Experiment) {
 
 fn schedule(finder: &mut Finder<'_>, it: &Experiment) {
     let Some(schedule) = &it.schedule else { return };
-    if let Err((key, why)) = calendar::schedule(schedule) {
-        let help = match key {
-            "timezone" => "write it as the IANA database does, for example `Asia/Tashkent` or `UTC`",
-            _ => "for example `0 10 * * Tue`: at 10:00 on Tuesdays",
-        };
-        finder.tell(&format!("schedule.{key}"), Code::Schedule, format!("`schedule.{key}` cannot be read"), |p| {
-            p.found(why).help(help)
+    if let Some(Unreadable { key, why, nearest }) = calendar::unreadable(schedule) {
+        let found = if key == "cron" { &schedule.cron } else { &schedule.timezone };
+        let path = format!("schedule.{key}");
+        finder.tell(&path, Code::Schedule, format!("`{path}` cannot be used"), |p| {
+            p.found(format!("{found:?}")).nearest(nearest).help(why)
         });
     }
     if let Missed::RunOnceWithin(span) = schedule.missed {

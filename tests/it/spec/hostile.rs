@@ -101,7 +101,7 @@ fn changed(seed: &[u8], changes: &[Change]) -> Vec<u8> {
                 let piece = bytes[at % len..(at % len + n).min(bytes.len())].to_vec();
                 bytes.splice(at % len..at % len, piece);
             }
-            Change::Byte(at, byte) => bytes[at % len] = byte,
+            Change::Byte(at, byte) => bytes.iter_mut().skip(at % len).take(1).for_each(|b| *b = byte),
         }
     }
     bytes
