@@ -5,7 +5,7 @@
 //! begun a new timeline (crash recovery with a promotion by its own agent does), so that a new timeline alone proves
 //! no failover. *Nothing*: the same server went on. What the evidence does not say stays unknown.
 
-use crate::time::{Known, Mono};
+use crate::time::{Known, Moment, Mono};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,13 +91,13 @@ pub struct AckRun {
 }
 
 /// How the old primary left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Departure {
-    /// When its process (its pod's UID) was gone at the latest.
-    pub gone_ns: Mono,
-    /// When it released the leader's lock by itself, if it did.
-    pub released_ns: Option<Mono>,
+    /// When its process (its pod's UID) went: it was there still after the one bound, and gone by the other.
+    pub gone: Moment,
+    /// When it released the leader's lock by itself, if it did. Unknown where no lock can be watched.
+    pub released_ns: Known<Option<Mono>>,
 }
 
 /// What was seen of a primary and its successors.
@@ -215,17 +215,27 @@ fn promotion(evidence: &Evidence, new_by_ns: Mono, timelines: Option<(u32, u32)>
             let why = format!("how {old} left is not known: {why}");
             (Known::Unknown(why.clone()), why)
         }
-        Known::Known(Departure { released_ns: Some(_), .. }) => {
+        Known::Known(Departure { released_ns: Known::Known(Some(_)), .. }) => {
             (Known::Known(Exercised::HandOver), format!("{old} released the leader's lock itself"))
         }
-        Known::Known(Departure { gone_ns, released_ns: None }) if new_by_ns < *gone_ns => {
-            (Known::Known(Exercised::HandOver), format!("the successor wrote before {old} was gone"))
+        Known::Known(Departure { released_ns: Known::Known(None), .. }) => {
+            (Known::Known(Exercised::Failover), format!("{old} never released the leader's lock: it was lost"))
         }
-        Known::Known(Departure { .. }) => {
-            (Known::Known(Exercised::Failover), format!("{old} was gone before, and had released nothing"))
-        }
+        Known::Known(Departure { gone, released_ns: Known::Unknown(why) }) => by_order(old, *gone, new_by_ns, why),
     };
     Exercise { what, promoted: Known::Known(true), timelines, because: vec![took_over, how] }
+}
+
+/// Without a lock to watch, the order tells: who wrote beside the old primary was given the role.
+fn by_order(old: &str, gone: Moment, new_by_ns: Mono, why: &str) -> (Known<Exercised>, String) {
+    if gone.after_ns.is_some_and(|there| new_by_ns < there) {
+        return (Known::Known(Exercised::HandOver), format!("the successor wrote while {old} was still there"));
+    }
+    if gone.by_ns.is_some_and(|by| by < new_by_ns) {
+        return (Known::Known(Exercised::Failover), format!("{old} was gone before the successor was seen"));
+    }
+    let why = format!("whether {old} was gone before the successor took over is not known ({why})");
+    (Known::Unknown(why.clone()), why)
 }
 
 /// The newest acknowledgements come from another server on a higher timeline than those before.
@@ -274,4 +284,120 @@ fn same_member(before: &PrimarySeen, last: &PrimarySeen) -> Exercise {
     }
     let why = format!("{} is primary before and after; whether its process is the same was not seen", last.member);
     Exercise { timelines, ..unknown(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(at: u64, member: &str, timeline: u32) -> PrimarySeen {
+        PrimarySeen {
+            at_ns: Mono(at),
+            member: member.into(),
+            pod_uid: Some(format!("uid-{member}")),
+            system_identifier: "7300".into(),
+            timeline,
+            lsn: "0/3000060".into(),
+            started: Some(format!("start-{member}")),
+        }
+    }
+
+    fn acks(node: &str, timeline: u32, first: u64, last: u64) -> AckRun {
+        AckRun { node: node.into(), timeline, first_ns: Mono(first), last_ns: Mono(last) }
+    }
+
+    /// `db-0` on timeline 1 was killed at 100, seen gone between 100 and 190.
+    fn evidence(after: Vec<PrimarySeen>, released: Known<Option<Mono>>) -> Evidence {
+        let gone = Moment::between(Mono(100), Mono(190));
+        Evidence {
+            before: seen(50, "db-0", 1),
+            after,
+            departure: Known::Known(Departure { gone, released_ns: released }),
+            acknowledgements: Vec::new(),
+        }
+    }
+
+    fn no_lock() -> Known<Option<Mono>> {
+        Known::Unknown("no lock".into())
+    }
+
+    #[test]
+    fn a_primary_that_was_lost_and_replaced_is_a_failover() {
+        let exercise = name(&evidence(vec![seen(150, "db-1", 2)], Known::Known(None)));
+        assert_eq!(exercise.what, Known::Known(Exercised::Failover));
+        assert_eq!(exercise.timelines, Some((1, 2)));
+        assert_eq!(exercise.meets(Expected::Failover), Expectation::Met);
+        // Without a lock the order must speak for itself.
+        assert_eq!(name(&evidence(vec![seen(191, "db-1", 2)], no_lock())).what, Known::Known(Exercised::Failover));
+    }
+
+    #[test]
+    fn a_primary_that_gave_its_role_away_is_a_hand_over() {
+        let exercise = name(&evidence(vec![seen(191, "db-1", 2)], Known::Known(Some(Mono(110)))));
+        assert_eq!(exercise.what, Known::Known(Exercised::HandOver));
+        assert!(matches!(exercise.meets(Expected::Failover), Expectation::Weaker(_)));
+        assert_eq!(exercise.meets(Expected::Promotion), Expectation::Met);
+        assert_eq!(name(&evidence(vec![seen(90, "db-1", 2)], no_lock())).what, Known::Known(Exercised::HandOver));
+    }
+
+    #[test]
+    fn a_promotion_of_unknown_kind_is_still_a_promotion() {
+        let exercise = name(&evidence(vec![seen(150, "db-1", 2)], no_lock()));
+        assert!(matches!(exercise.what, Known::Unknown(_)), "seen before it is known that the old one was gone");
+        assert_eq!(exercise.meets(Expected::Promotion), Expectation::Met);
+        assert!(matches!(exercise.meets(Expected::Failover), Expectation::Unknown(_)));
+    }
+
+    #[test]
+    fn a_new_timeline_alone_proves_no_failover() {
+        let restarted = PrimarySeen { started: Some("later".into()), ..seen(200, "db-0", 2) };
+        let exercise = name(&evidence(vec![restarted], Known::Known(None)));
+        assert_eq!(exercise.what, Known::Known(Exercised::RestartInPlace));
+        assert_eq!(
+            exercise.meets(Expected::Promotion),
+            Expectation::Weaker("promotion was expected, restart in place happened".into())
+        );
+        assert_eq!(exercise.meets(Expected::Restart), Expectation::Met);
+        // A new pod of the same member is the same member.
+        let replaced = PrimarySeen { pod_uid: Some("uid-new".into()), ..seen(200, "db-0", 1) };
+        assert_eq!(name(&evidence(vec![replaced], Known::Known(None))).what, Known::Known(Exercised::RestartInPlace));
+    }
+
+    #[test]
+    fn a_fail_back_does_not_hide_the_failover() {
+        let exercise = name(&evidence(vec![seen(195, "db-1", 2), seen(400, "db-0", 3)], Known::Known(None)));
+        assert_eq!(exercise.what, Known::Known(Exercised::Failover));
+    }
+
+    #[test]
+    fn the_same_process_is_nothing() {
+        let exercise = name(&evidence(vec![seen(200, "db-0", 1)], Known::Known(None)));
+        assert_eq!(exercise.what, Known::Known(Exercised::Nothing));
+        assert!(matches!(exercise.meets(Expected::Restart), Expectation::Weaker(_)));
+    }
+
+    #[test]
+    fn acknowledgements_prove_a_promotion_that_nobody_saw() {
+        let mut blind = evidence(vec![], Known::Known(None));
+        blind.acknowledgements = vec![acks("10.0.0.1", 1, 10, 99), acks("10.0.0.2", 2, 150, 900)];
+        let exercise = name(&blind);
+        assert_eq!(exercise.what, Known::Known(Exercised::Failover));
+        assert_eq!(exercise.timelines, Some((1, 2)));
+        // Another address on the same timeline (a proxy), or another timeline at the same address, prove nothing.
+        for run in [acks("10.0.0.2", 1, 150, 900), acks("10.0.0.1", 2, 150, 900)] {
+            blind.acknowledgements[1] = run;
+            assert!(matches!(name(&blind).promoted, Known::Unknown(_)));
+        }
+    }
+
+    #[test]
+    fn contradictions_and_strangers_are_unknown() {
+        let stranger = PrimarySeen { system_identifier: "9900".into(), ..seen(200, "db-1", 2) };
+        assert!(matches!(name(&evidence(vec![stranger], Known::Known(None))).what, Known::Unknown(_)));
+        let usurper = seen(200, "db-1", 1); // a second primary on the old timeline
+        assert!(matches!(name(&evidence(vec![usurper], Known::Known(None))).promoted, Known::Unknown(_)));
+        assert!(matches!(name(&evidence(vec![], Known::Known(None))).what, Known::Unknown(_)));
+        let silent = PrimarySeen { started: None, pod_uid: None, ..seen(200, "db-0", 1) };
+        assert!(matches!(name(&evidence(vec![silent], Known::Known(None))).what, Known::Unknown(_)));
+    }
 }

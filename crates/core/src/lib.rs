@@ -32,4 +32,8 @@ pub mod window;
 #[cfg(test)]
 mod accuracy_tests;
 #[cfg(test)]
+mod reading_tests;
+#[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod verdict_tests;

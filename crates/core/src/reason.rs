@@ -3,7 +3,7 @@
 
 use crate::baseline::{Baseline, Health};
 use crate::exercised::{Exercise, Expectation, Expected};
-use crate::ledger::Loss;
+use crate::ledger::{Loss, QUIET_LIMIT};
 use crate::objective::{Held, ObjectiveKind, Standing, words_of, words_of_interval};
 use crate::recovery::{Disruption, Recovered, Recovery};
 use crate::time::{Known, Nanos};
@@ -297,6 +297,15 @@ pub(crate) fn of_loss(loss: &Known<Loss>) -> Vec<Reason> {
         }
     };
     let mut reasons = Vec::new();
+    if loss.quiet_ns.is_none_or(|quiet| quiet > QUIET_LIMIT) {
+        let quiet = loss.quiet_ns.map_or("not once".to_owned(), |ns| format!("for {}", words_of(ns)));
+        reasons.push(reason(
+            ReasonKind::Loss,
+            Severity::Unknown,
+            format!("the ledger had acknowledged nothing ({quiet}) when the disruption came"),
+            "Let the ledger write until the fault lands.",
+        ));
+    }
     if loss.split_brain_count() > 0 {
         reasons.push(reason(
             ReasonKind::SplitBrain,
