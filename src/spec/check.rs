@@ -88,7 +88,7 @@ struct Checked {
 }
 
 enum Content {
-    Estate(Located<Estate>),
+    Estate(Box<Located<Estate>>),
     Experiment(Box<Located<Experiment>>),
     Nothing,
 }
@@ -171,7 +171,7 @@ impl Session {
             .files
             .iter()
             .filter(|f| estate.is_none_or(|path| f.path == path))
-            .filter_map(|f| if let Content::Estate(e) = &f.content { Some(e) } else { None })
+            .filter_map(|f| if let Content::Estate(e) = &f.content { Some(&**e) } else { None })
             .collect();
         for (nth, checked) in self.files.iter().enumerate() {
             let Content::Experiment(experiment) = &checked.content else { continue };
@@ -258,7 +258,7 @@ fn one(path: &Path, file: &str, found: Found) -> (FileKind, Result<Content, Prob
         return (FileKind::Experiment, experiment.map(|e| Content::Experiment(Box::new(e))));
     }
     if tree.get("environment").is_some() {
-        return (FileKind::Estate, load::estate_of(file, text, tree).map(Content::Estate));
+        return (FileKind::Estate, load::estate_of(file, text, tree).map(|e| Content::Estate(Box::new(e))));
     }
     if found == Found::InDirectory && tree.get("apiVersion").is_some() && tree.get("kind").is_some() {
         return (FileKind::Manifest, Ok(Content::Nothing));

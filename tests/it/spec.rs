@@ -2,5 +2,6 @@
 
 mod bad;
 mod check;
+mod docs;
 mod examples;
 mod hostile;
