@@ -195,6 +195,19 @@ pub fn throughput(size: u64, length: Nanos) -> Option<String> {
     })
 }
 
+/// The same figure with its units tied to its numbers, for text that is folded by somebody else.
+pub fn unbroken(figure: &str) -> String {
+    let mut out = String::with_capacity(figure.len());
+    for (n, token) in figure.split(' ').enumerate() {
+        let unit = matches!(token, "ns" | "µs" | "ms" | "s" | "min" | "h" | "d" | "B" | "kB" | "MB" | "GB" | "TB");
+        if n > 0 {
+            out.push(if unit { '\u{a0}' } else { ' ' });
+        }
+        out.push_str(token);
+    }
+    out
+}
+
 /// A long hash, as `9f31b2c4…0ec2`.
 pub fn short_hash(hash: &str) -> String {
     let chars: Vec<char> = hash.chars().collect();
@@ -273,6 +286,7 @@ mod tests {
     fn sizes_counts_and_hashes_are_short() {
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(12), "12");
+        assert_eq!(unbroken("2 min 5 s to 2 min 8 s"), "2\u{a0}min 5\u{a0}s to 2\u{a0}min 8\u{a0}s");
         assert_eq!(
             [bytes(999), bytes(1_500), bytes(364_000_000), bytes(999_600_000)].join(" "),
             "999 B 1.5 kB 364 MB 1 GB"

@@ -12,7 +12,7 @@ pub mod terminal;
 pub mod text;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 

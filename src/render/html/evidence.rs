@@ -1,7 +1,7 @@
 //! What it is all known from: facts, members before and after, experiment, estate, tool, journal, samples.
 
 use super::table::{Column, Row, table};
-use super::{code, section, unknown, words};
+use super::{absent, code, section, unknown, words};
 use crate::render::figure;
 use crate::render::text::clean;
 use firedrill_core::report::{Fact, Member, Report, Topology};
@@ -68,9 +68,10 @@ fn fact_rows<'f>(facts: impl Iterator<Item = (String, &'f Fact)>) -> Vec<Row> {
     facts
         .map(|(of, fact)| {
             Row::plain(vec![
-                html! { (words(&fact.label)) span class="note" { (words(&of)) } },
+                words(&fact.label),
                 html! { (words(&fact.value)) @if let Some(unit) = &fact.unit { " " (words(unit)) } },
                 html! { span class="note" { (words(&fact.source)) } },
+                html! { span class="note" { (words(&of)) } },
             ])
         })
         .collect()
@@ -89,7 +90,7 @@ fn facts(report: &Report) -> Option<Markup> {
         .flat_map(|target| target.resolved.iter().map(move |f| (format!("target {}", target.name), f)));
     let tool = report.tool.environment.iter().map(|f| ("where it was measured".to_owned(), f));
     let rows = fact_rows(exercised.chain(faults).chain(targets).chain(tool));
-    table("facts", &[Column::Text("fact"), Column::Text("value"), Column::Text("seen in")], &rows)
+    table("facts", &[Column::Text("fact"), Column::Text("value"), Column::Text("seen in"), Column::Text("of")], &rows)
 }
 
 fn list(items: &[String]) -> Markup {
@@ -122,10 +123,10 @@ fn proof(report: &Report) -> Markup {
             dt { "report" } dd { (code(&report.identity.report)) }
             dt { "drill" } dd { (code(&report.identity.drill)) }
             dt { "previous report, sha256" } dd { (text_or_why(&report.identity.previous_report_sha256)) }
-            dt { "approved by" } dd { @match &report.identity.approver { Known::Known(by) => (words(by)), Known::Unknown(why) => (unknown(why)) } }
+            dt { "approved by" } dd { @match &report.identity.approver { Known::Known(by) => (words(by)), Known::Unknown(why) => (absent(why)) } }
             dt { "runners" } dd { (list(&report.identity.runners)) }
             dt { "journal" } dd { (figure::count(evidence.journal.events)) " records, chain head " (code(&evidence.journal.chain_head)) }
-            dt { "signature" } dd { (text_or_why(&evidence.signature)) }
+            dt { "signature" } dd { @match &evidence.signature { Known::Known(by) => (code(by)), Known::Unknown(why) => (absent(why)) } }
             @for seal in &evidence.samples {
                 dt { "samples of " (words(&seal.name)) } dd { (figure::bytes(seal.bytes)) ", sha256 " (code(&seal.sha256)) }
             }

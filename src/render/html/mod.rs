@@ -4,6 +4,7 @@
 //! what users saw; then, for the doubter, everything it is known from.
 
 mod bar;
+mod cards;
 mod evidence;
 mod first_screen;
 mod service;
@@ -12,6 +13,7 @@ mod style;
 mod table;
 mod work;
 
+use super::figure;
 use super::text::clean;
 use firedrill_core::report::{CheckStatus, Report, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -39,8 +41,10 @@ pub fn render(report: &Report) -> String {
             body {
                 main class=(verdict_class(verdict)) {
                     (first_screen::draw(report))
-                    (service::draw(report))
+                    (service::seen(report))
                     (work::draw(report))
+                    @if verdict == Verdict::Refused { (story::preflight(report)) }
+                    (service::measured(report))
                     (story::draw(report))
                     (evidence::draw(report))
                 }
@@ -65,17 +69,33 @@ fn verdict_class(verdict: Verdict) -> &'static str {
 
 /// Words from outside: cleaned, escaped, and isolated from the direction of the text around them.
 fn words(text: &str) -> Markup {
-    html! { bdi { (clean(text)) } }
+    let class = unbreakable(text).then_some("long");
+    html! { bdi class=[class] { (clean(text)) } }
+}
+
+/// Whether a text holds a word so long that it has to be broken anywhere; others keep their words whole.
+fn unbreakable(text: &str) -> bool {
+    text.split([' ', '-']).any(|word| word.chars().count() > 20)
+}
+
+/// A figure whose units stay with their numbers when the line is too short for all of it.
+fn fig(text: &str) -> Markup {
+    html! { (figure::unbroken(text)) }
 }
 
 /// The same, as something a machine wrote.
 fn code(text: &str) -> Markup {
-    html! { code { bdi { (clean(text)) } } }
+    html! { code { (words(text)) } }
 }
 
 /// What is not known, and why.
 fn unknown(why: &str) -> Markup {
     html! { span class="unknown" { "not known: " (words(why)) } }
+}
+
+/// What there is none of, and why; that is no gap in what is known.
+fn absent(why: &str) -> Markup {
+    html! { span class="note" { "none: " (words(why)) } }
 }
 
 /// What a check came to: a sign, which also has its word for those who do not see it.

@@ -1,16 +1,21 @@
 //! What users saw: the drawings, the objectives, the outages and latencies of each view.
 
 use super::table::{Column, Row, Tone, table};
-use super::{section, unknown, words};
+use super::{fig, section, unknown, words};
 use crate::render::svg::{Format, Part, phase_class, timeline};
 use crate::render::{figure, text};
-use firedrill_core::report::{Attainment, Latency, ObjectiveKind, Report, StreamReport};
+use firedrill_core::report::{Attainment, Latency, Objective, ObjectiveKind, Report, StreamReport};
 use firedrill_core::time::{Interval, Known};
 use maud::{Markup, html};
 
-pub(super) fn draw(report: &Report) -> Markup {
+/// What users saw, drawn.
+pub(super) fn seen(report: &Report) -> Markup {
+    section("What users saw", drawings(report))
+}
+
+/// The same in figures, against what was demanded.
+pub(super) fn measured(report: &Report) -> Markup {
     html! {
-        (section("What users saw", drawings(report)))
         (section("Objectives", objectives(report)))
         (section("Outages", outages(report)))
         (section("Views", views(report)))
@@ -80,7 +85,7 @@ fn objectives(report: &Report) -> Option<Markup> {
             let cells = vec![
                 words(&text::capitalised(objective.kind.label())),
                 said,
-                html! { (interval_or_why(&objective.measured)) },
+                html! { (measured_or_why(objective)) },
                 html! { "at most " (figure::duration(objective.limit_ns)) },
                 objective.source.as_deref().map_or_else(|| html! {}, words),
             ];
@@ -108,9 +113,16 @@ fn objectives(report: &Report) -> Option<Markup> {
     })
 }
 
+fn measured_or_why(objective: &Objective) -> Markup {
+    match (&objective.measured, objective.attainment) {
+        (Known::Unknown(why), Attainment::NotReached) => html! { span class="note" { (words(why)) } },
+        (measured, _) => interval_or_why(measured),
+    }
+}
+
 fn interval_or_why(value: &Known<Interval>) -> Markup {
     match value {
-        Known::Known(length) => html! { (figure::interval(*length)) },
+        Known::Known(length) => fig(&figure::interval(*length)),
         Known::Unknown(why) => unknown(why),
     }
 }
@@ -128,10 +140,10 @@ fn outages(report: &Report) -> Option<Markup> {
         .map(|(stream, outage)| {
             Row::plain(vec![
                 name(stream),
-                html! { (figure::interval(outage.length)) },
-                html! { (figure::offset_of(outage.began, origin)) },
+                fig(&figure::interval(outage.length)),
+                fig(&figure::offset_of(outage.began, origin)),
                 match &outage.ended {
-                    Known::Known(at) => html! { (figure::offset_of(*at, origin)) },
+                    Known::Known(at) => fig(&figure::offset_of(*at, origin)),
                     Known::Unknown(why) => unknown(why),
                 },
                 words(&outage.failures),
@@ -156,8 +168,22 @@ fn outages(report: &Report) -> Option<Markup> {
 
 fn latency(of: &Known<Latency>) -> Markup {
     match of {
-        Known::Known(latency) => html! { (figure::duration(latency.p50_ns)) " / " (figure::duration(latency.p99_ns)) },
+        Known::Known(latency) => {
+            fig(&format!("{} / {}", figure::duration(latency.p50_ns), figure::duration(latency.p99_ns)))
+        }
         Known::Unknown(why) => unknown(why),
+    }
+}
+
+/// What a view asked, how often, how patiently, and whether it counts.
+fn asked(stream: &StreamReport) -> Markup {
+    let info = &stream.info;
+    html! {
+        dt { (name(stream)) }
+        dd {
+            (words(&info.kind)) " every " (figure::duration(info.period_ns)) ", patience " (figure::duration(info.timeout_ns)) ": " (words(&info.asks))
+            @if let Some(why) = &info.excluded { "; does not count: " (words(why)) }
+        }
     }
 }
 
@@ -166,13 +192,8 @@ fn views(report: &Report) -> Option<Markup> {
         .streams
         .iter()
         .map(|stream| {
-            let info = &stream.info;
             Row::plain(vec![
-                html! {
-                    (name(stream))
-                    span class="note" { (words(&info.kind)) " every " (figure::duration(info.period_ns)) ", patience " (figure::duration(info.timeout_ns)) ": " (words(&info.asks)) }
-                    @if let Some(why) = &info.excluded { span class="note" { "Does not count: " (words(why)) } }
-                },
+                name(stream),
                 html! { (figure::count(stream.counts.ok)) " / " (figure::count(stream.counts.failed)) " / " (figure::count(stream.counts.unknown)) },
                 interval_or_why(&stream.downtime),
                 latency(&stream.latency.before),
@@ -194,6 +215,7 @@ fn views(report: &Report) -> Option<Markup> {
     let stalls: usize = report.streams.iter().map(|s| s.stalls.len()).sum();
     table("views", &columns, &rows).map(|table| html! {
         (table)
+        dl class="facts gap" { @for stream in &report.streams { (asked(stream)) } }
         @if stalls > 0 { p class="note" style="margin-top:8px" { (text::counted(stalls as u64, "stall", "stalls")) " ended within the timeout; a stall is no outage." } }
     })
 }

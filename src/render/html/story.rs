@@ -1,18 +1,17 @@
 //! What happened: checks, the timeline in words, the ledger, what was done and undone, who stopped it.
 
 use super::table::{Column, Row, Tone, table};
-use super::{section, status, unknown, words};
+use super::{fig, section, status, unknown, words};
 use crate::render::figure;
 use crate::render::text::counted;
-use firedrill_core::report::{Check, CheckStatus, Ledger, Report, UndoOutcome, Verdict};
+use firedrill_core::report::{Check, CheckStatus, ClockRule, EventKind, Ledger, Report, UndoOutcome, Verdict};
 use firedrill_core::time::Known;
 use maud::{Markup, html};
 
 pub(super) fn draw(report: &Report) -> Markup {
-    let refused = report.judgement.verdict == Verdict::Refused;
+    let restore = report.recovery.known().is_some_and(|r| r.rule == ClockRule::RestoreOnly);
     html! {
-        @if refused { (section("Checks before the injection", checks("preflight checks", &report.preflight))) }
-        (section("Checks after the recovery", checks("verification checks", &report.verification)))
+        (section(if restore { "Checks of what was restored" } else { "Checks after the recovery" }, checks("verification checks", &report.verification)))
         (section("Stopped", report.abort.as_ref().map(|abort| html! {
             p { (figure::utc_time(&report.clock, abort.at_ns)) " UTC, by " (words(&abort.by)) ": " (words(&abort.why)) }
         })))
@@ -20,8 +19,13 @@ pub(super) fn draw(report: &Report) -> Markup {
         (section("Acknowledged writes", ledgers(report)))
         (section("Done and undone", effects(report)))
         (section("Deviations", deviations(report)))
-        @if !refused { (section("Checks before the injection", checks("preflight checks", &report.preflight))) }
+        @if report.judgement.verdict != Verdict::Refused { (preflight(report)) }
     }
+}
+
+/// What was looked at before anything was touched. When it refused the drill, it comes first.
+pub(super) fn preflight(report: &Report) -> Markup {
+    section("Checks before the injection", checks("preflight checks", &report.preflight))
 }
 
 fn checks(label: &str, checks: &[Check]) -> Option<Markup> {
@@ -37,7 +41,11 @@ fn checks(label: &str, checks: &[Check]) -> Option<Markup> {
                 html! { (status(check.status)) " " (words(&check.name)) },
                 words(&check.expected),
                 html! {
-                    @match &check.found { Known::Known(found) => (words(found)), Known::Unknown(why) => (unknown(why)) }
+                    @match (&check.found, check.status) {
+                        (Known::Known(found), _) => (words(found)),
+                        (Known::Unknown(why), CheckStatus::NotReached) => span class="note" { "not reached: " (words(why)) },
+                        (Known::Unknown(why), _) => (unknown(why)),
+                    }
                     @if let (CheckStatus::Failed | CheckStatus::Unknown, Some(remedy)) = (check.status, &check.remedy) { span class="note" { (words(remedy)) } }
                 },
                 html! { span class="note" { (words(&check.source)) } },
@@ -52,6 +60,11 @@ fn checks(label: &str, checks: &[Check]) -> Option<Markup> {
     )
 }
 
+/// What the times of events count from.
+fn since(report: &Report) -> &'static str {
+    if report.events.iter().any(|e| e.kind == EventKind::Injected) { "since injection" } else { "since the start" }
+}
+
 fn events(report: &Report) -> Option<Markup> {
     let origin = report.origin();
     let rows: Vec<Row> = report
@@ -60,7 +73,7 @@ fn events(report: &Report) -> Option<Markup> {
         .map(|event| {
             Row::plain(vec![
                 words(&event.text),
-                html! { (figure::offset_of(event.at, origin)) },
+                fig(&figure::offset_of(event.at, origin)),
                 html! { (figure::utc_time(&report.clock, event.at.latest_ns)) },
                 html! { span class="note" { (words(&event.evidence)) } },
             ])
@@ -68,7 +81,7 @@ fn events(report: &Report) -> Option<Markup> {
         .collect();
     table(
         "events",
-        &[Column::Text("event"), Column::Number("since injection"), Column::Number("UTC"), Column::Text("known from")],
+        &[Column::Text("event"), Column::Number(since(report)), Column::Number("UTC"), Column::Text("known from")],
         &rows,
     )
 }

@@ -31,7 +31,7 @@ fn lane(stream: &StreamReport, scale: &Scale, format: Format, cursor: &mut Curso
         let label_y = cursor.take(20.0) + 15.0;
         let y = cursor.take(TALL + 6.0);
         let all = fit(&format!("{name} · {sub}"), format.width(), TEXT_PX, Weight::Bold);
-        (html! { text class="strong" x="0.0" y=(px(label_y)) { (all) } }, y)
+        (html! { text class="name" x="0.0" y=(px(label_y)) { (all) } }, y)
     } else {
         let y = cursor.take(TALL + 14.0) + 6.0;
         let room = format.gutter() - 12.0;

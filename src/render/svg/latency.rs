@@ -67,7 +67,7 @@ fn panel(stream: &StreamReport, scale: &Scale, format: Format, cursor: &mut Curs
             }
             path class="latency" d=(path(stream, scale, y)) {}
             @if narrow {
-                text class="strong" x="0.0" y=(px(label_y)) {
+                text class="name" x="0.0" y=(px(label_y)) {
                     (fit(&format!("{name} · p99 latency, {low} to {high}, log"), format.width(), TEXT_PX, Weight::Bold))
                 }
             } @else {

@@ -42,6 +42,10 @@ pub(super) fn zoom(report: &Report) -> Option<Span> {
         .chain(marks.flat_map(|e| [e.at.earliest_ns, e.at.latest_ns]))
         .filter(|at| whole.from_ns <= *at && *at <= whole.to_ns)
         .collect();
+    if outages().any(|o| o.ended.known().is_none()) {
+        // It never ended: the seconds around it are all the rest.
+        return None;
+    }
     if outages().next().is_none() && !report.events.iter().any(|e| e.kind == EventKind::Promoted) {
         return None;
     }
