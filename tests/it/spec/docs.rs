@@ -31,11 +31,10 @@ fn merged(base: &str, part: &str) -> String {
     let sections = |text: &str| {
         let mut sections: Vec<(String, String)> = Vec::new();
         for line in text.lines() {
+            let line = format!("{line}\n");
             match line.split_once(':') {
-                Some((key, _)) if !line.starts_with([' ', '#', '-']) => {
-                    sections.push((key.to_owned(), format!("{line}\n")))
-                }
-                _ => sections.last_mut().unwrap().1.push_str(&format!("{line}\n")),
+                Some((key, _)) if !line.starts_with([' ', '#', '-']) => sections.push((key.to_owned(), line)),
+                _ => sections.last_mut().unwrap().1.push_str(&line),
             }
         }
         sections

@@ -196,6 +196,7 @@ fn the_shape_check_and_the_types_agree_on_every_value() {
 /// For minutes instead of cases: `FIREDRILL_FUZZ_SECONDS=300 cargo test --test it -- --ignored fuzz`.
 #[test]
 #[ignore = "runs for as long as FIREDRILL_FUZZ_SECONDS says"]
+#[expect(clippy::print_stderr, reason = "the runner is started by hand and says how far it came")]
 fn fuzz() {
     use proptest::strategy::ValueTree as _;
     let seconds: u64 = std::env::var("FIREDRILL_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(300);
@@ -215,5 +216,6 @@ fn fuzz() {
         holds(&file).unwrap_or_else(|why| panic!("after {cases} cases: {why}\n{:?}", String::from_utf8_lossy(&file)));
         cases += 1;
     }
+    eprintln!("{cases} files in {seconds} s");
     assert!(cases > seconds * 10, "only {cases} cases in {seconds} s");
 }
