@@ -104,12 +104,9 @@ async fn serve(dir: PathBuf) -> Result<(), Failure> {
                     .env(storefront::env::POD_IP, network.host(host).to_string())
                     .env(
                         storefront::env::DATABASE_URL,
-                        format!(
-                            "postgres://storefront:{}@{database}/{}",
-                            credentials.storefront.reveal(),
-                            catalogue::DATABASE
-                        ),
+                        format!("postgres://storefront@{database}/{}", catalogue::DATABASE),
                     )
+                    .env(storefront::env::PASSWORD_FILE, layout.credentials().join("storefront"))
                     .env(storefront::env::CART, network.socket(203, shop_port).to_string())
                     .env(storefront::env::CHECKOUT, network.socket(204, shop_port).to_string())
                     .stdin(Stdio::null())

@@ -12,6 +12,9 @@ const CLAIM_PORT: u16 = 48_611;
 /// How many networks are tried before giving up.
 const ATTEMPTS: u32 = 64;
 
+/// Below what Linux gives to clients by default (32768 and up), above what services usually take.
+const FALLBACK_PORTS: std::ops::Range<u16> = 22_000..22_200;
+
 /// A claimed network `127.a.b.0/24`; given back when dropped.
 ///
 /// Host parts: `.1` to `.199` pods, `.200` to `.239` service addresses, `.240` the S3 store, `.254` the claim.
@@ -56,12 +59,17 @@ impl Network {
         self.prefix
     }
 
-    /// `preferred` if it can be listened on here (a server on all addresses may hold it), else a free port.
+    /// `preferred` if it can be listened on here (a server on all addresses may hold it), else another. Never one that
+    /// the kernel gives to clients: a client that connects to its own port while nothing listens meets itself.
     pub fn usable_port(&self, preferred: u16) -> io::Result<u16> {
-        match TcpListener::bind(self.socket(253, preferred)) {
-            Ok(_) => Ok(preferred),
-            Err(_) => Ok(TcpListener::bind(self.socket(253, 0))?.local_addr()?.port()),
+        let mut last = None;
+        for port in [preferred].into_iter().chain(FALLBACK_PORTS) {
+            match TcpListener::bind(self.socket(253, port)) {
+                Ok(_) => return Ok(port),
+                Err(error) => last = Some(error),
+            }
         }
+        Err(last.unwrap_or_else(|| io::Error::other("no port was tried")))
     }
 }
 
@@ -77,8 +85,8 @@ mod tests {
     fn two_networks_at_once_are_different_and_a_held_port_is_avoided() {
         let (one, two) = (Network::claim().unwrap(), Network::claim().unwrap());
         assert_ne!(one.host(1), two.host(1));
-        let held = TcpListener::bind(one.socket(253, 0)).unwrap();
-        let port = held.local_addr().unwrap().port();
+        let port = one.usable_port(5432).unwrap();
+        let held = TcpListener::bind(one.socket(253, port)).unwrap();
         assert_ne!(one.usable_port(port).unwrap(), port);
         drop(held);
         assert_eq!(one.usable_port(port).unwrap(), port);

@@ -55,6 +55,11 @@ impl Layout {
         self.root.join("staging")
     }
 
+    /// What the truth process reads and writes.
+    pub fn truth(&self) -> PathBuf {
+        self.root.join("truth")
+    }
+
     /// Dumps before they are uploaded.
     pub fn dumps(&self) -> PathBuf {
         self.root.join("dumps")
@@ -72,6 +77,7 @@ impl Layout {
             (self.logs(), 0o711),
             (self.staging(), 0o755),
             (self.dumps(), 0o700),
+            (self.truth(), 0o700),
         ] {
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;

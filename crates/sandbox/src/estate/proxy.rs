@@ -151,8 +151,8 @@ async fn join(client: TcpStream, backend: SocketAddr, cancel: &CancellationToken
         asked = async { match up.pump().await { Ok(()) => std::future::pending().await, Err(error) => Err(error) } } => asked,
     };
     if ended.is_err() {
-        let _ = down.to.as_ref().set_zero_linger();
-        let _ = up.to.as_ref().set_zero_linger();
+        down.reset();
+        up.reset();
     }
 }
 
@@ -165,6 +165,13 @@ struct Direction {
 impl Direction {
     fn new(from: OwnedReadHalf, to: OwnedWriteHalf) -> Self {
         Self { from, to }
+    }
+
+    /// Ends the receiving connection by a reset rather than an orderly end.
+    fn reset(self) {
+        let _ = self.to.as_ref().set_zero_linger();
+        // Dropped as it is, it would send an orderly end first.
+        self.to.forget();
     }
 
     /// Moves bytes until `from` ends, then says so to `to`.

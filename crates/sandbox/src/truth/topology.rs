@@ -6,7 +6,6 @@ use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::{
     Api,
-    config::Kubeconfig,
     runtime::{
         WatchStreamExt as _,
         watcher::{Config, watcher},
@@ -21,8 +20,7 @@ pub(super) fn watch(kubeconfig: PathBuf, namespace: String, out: Sender<Record>,
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async move {
-            let Ok(kubeconfig) = Kubeconfig::read_from(&kubeconfig) else { return };
-            let Ok(client) = client::from_kubeconfig(kubeconfig, None).await else { return };
+            let Ok(client) = client::from_file(&kubeconfig, None, "truth").await else { return };
             let api: Api<Endpoints> = Api::namespaced(client, &namespace);
             let mut changes = Box::pin(watcher(api, Config::default()).default_backoff().touched_objects());
             let mut known: BTreeMap<String, usize> = BTreeMap::new();

@@ -180,7 +180,7 @@ pub fn agent_main() -> ExitCode {
 
 async fn run(settings: Settings) -> Result<ExitCode, String> {
     let terminate = signal(SignalKind::terminate()).map_err(|error| format!("listening for SIGTERM: {error}"))?;
-    let client = client::from_environment(REQUEST_WITHIN).await?;
+    let client = client::from_environment(REQUEST_WITHIN, "postgres-agent").await?;
     let ready = Arc::new(AtomicBool::new(false));
     serve_readiness(&settings, Arc::clone(&ready)).await?;
     let mut agent = Agent {

@@ -66,6 +66,7 @@ pub(super) async fn follow(agent: &mut Agent, mut kept: Kept) -> Result<Phase, A
             role: AgentRole::Replica,
             streams_from,
             synchronous_standby: None,
+            switches: agent.switches,
             postmaster_pid: Some(kept.running.pid().as_raw_nonzero().get()),
         });
         tokio::select! {

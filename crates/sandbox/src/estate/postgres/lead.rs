@@ -77,6 +77,7 @@ pub(super) async fn lead(agent: &mut Agent, mut kept: Kept, mut leadership: Lead
             role: AgentRole::Primary,
             streams_from: None,
             synchronous_standby: leadership.seat().synchronous_standby.clone(),
+            switches: agent.switches,
             postmaster_pid: Some(kept.running.pid().as_raw_nonzero().get()),
         });
     }

@@ -78,6 +78,8 @@ pub struct AgentReport {
     pub streams_from: Option<String>,
     /// The standby that the primary's commits wait for.
     pub synchronous_standby: Option<String>,
+    /// The switches it acts by.
+    pub switches: Switches,
     /// The postmaster's process id.
     pub postmaster_pid: Option<i32>,
 }

@@ -25,6 +25,7 @@ pub(super) async fn wait(agent: &mut Agent) -> Result<Phase, AgentError> {
         role: AgentRole::Waiting,
         streams_from: None,
         synchronous_standby: None,
+        switches: agent.switches,
         postmaster_pid: None,
     });
     let server = agent.settings.server.clone();

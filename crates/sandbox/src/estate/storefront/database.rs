@@ -14,6 +14,8 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
+use crate::estate::credentials::Password;
+
 /// How long a request waits for a connection.
 const ACQUIRE_WITHIN: Duration = Duration::from_millis(400);
 /// How long a request's statements may take together.
@@ -42,9 +44,10 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) fn connect_lazily(url: &str) -> Result<Self, String> {
+    pub(super) fn connect_lazily(url: &str, password: &Password) -> Result<Self, String> {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| "DATABASE_URL is not a PostgreSQL URL".to_owned())?
+            .password(password.reveal())
             .ssl_mode(sqlx::postgres::PgSslMode::Disable)
             .statement_cache_capacity(16);
         let pool = PgPoolOptions::new()

@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 
 use database::Database;
 
+use crate::estate::credentials::Password;
+
 /// Which of the shop's services a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -51,8 +53,10 @@ pub struct Settings {
     pub role: Role,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// The database's URL, with the password of `storefront`.
+    /// The database's URL, without password.
     pub database_url: String,
+    /// The password of `storefront`.
+    pub password: Password,
     /// The cart service, for the public entry.
     pub cart: SocketAddr,
     /// The checkout service, for the public entry.
@@ -65,8 +69,10 @@ pub mod env {
     pub const ROLE: &str = "SHOP_ROLE";
     /// Port to listen on, at `POD_IP`.
     pub const PORT: &str = "SHOP_PORT";
-    /// Address of the database Service as a URL without user.
+    /// The database's URL, without password.
     pub const DATABASE_URL: &str = "DATABASE_URL";
+    /// The file with the password.
+    pub const PASSWORD_FILE: &str = "DATABASE_PASSWORD_FILE";
     /// Address of the cart Service.
     pub const CART: &str = "SHOP_CART";
     /// Address of the checkout Service.
@@ -93,10 +99,15 @@ impl Settings {
                 .ok_or_else(|| format!("{}={role}: expected storefront, cart or checkout", env::ROLE))?,
             listen: listen.parse().map_err(|error| format!("{listen}: expected ADDRESS:PORT ({error})"))?,
             database_url: var(env::DATABASE_URL)?,
+            password: read_password(&var(env::PASSWORD_FILE)?)?,
             cart: socket(env::CART)?,
             checkout: socket(env::CHECKOUT)?,
         })
     }
+}
+
+fn read_password(file: &str) -> Result<Password, String> {
+    std::fs::read_to_string(file).map(|text| Password::from_text(&text)).map_err(|error| format!("{file}: {error}"))
 }
 
 /// What every handler shares.
@@ -152,7 +163,7 @@ pub async fn serve(settings: Settings) -> io::Result<()> {
 /// The routes of a role.
 pub fn router(settings: &Settings) -> Result<Router, String> {
     let shop = Arc::new(Shop {
-        database: Database::connect_lazily(&settings.database_url)?,
+        database: Database::connect_lazily(&settings.database_url, &settings.password)?,
         cart: settings.cart,
         checkout: settings.checkout,
     });
