@@ -1,6 +1,19 @@
 //! `kill-primary`: the primary of a database cluster is removed, and another must take over.
 
+use crate::faults::arming::{self, RANK_FAULT};
+use crate::faults::{Fault, Reach};
+use crate::guards::common;
+use crate::guards::preflight::Preflight;
 use crate::spec::scalar::{Name, Span};
+use crate::targets::cluster::{ClusterError, Permission};
+use crate::targets::postgres::PostgresEyes;
+use crate::targets::scene::Scene;
+use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::effect::{Effect, Kind, ObjectRef};
+use firedrill_core::event::Refusal;
+use firedrill_core::plan::{Fact, Heal, Plan, Stage, Step};
+use firedrill_core::sight::{Member, PostgresView, Server, Sight, TargetView};
+use firedrill_core::time::{Known, Mono};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,4 +42,211 @@ pub enum KillBy {
 impl KillPrimary {
     /// An example, for documentation and tests.
     pub const SAMPLE: &'static str = "kill-primary: { target: orders-db, by: delete-pod }";
+}
+
+impl Fault for KillPrimary {
+    const REACH: Reach = Reach::Cluster;
+
+    fn targets(&self) -> Vec<&Name> {
+        vec![&self.target]
+    }
+
+    async fn survey(&self, scene: &Scene) -> Surveyed {
+        let mut preflight = Preflight::default();
+        let plan = match self.look_around(scene, &mut preflight).await {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                preflight.refuse(refusal);
+                None
+            }
+        };
+        preflight.end(plan)
+    }
+
+    /// The pod with the planned UID is gone, or going: a kill cannot be undone by anybody.
+    fn landed(&self, plan: &Plan, _injected: Mono, seen: &[Sight]) -> Landing {
+        let uid = plan.steps.iter().find_map(|s| match &s.effect {
+            Effect::Delete { pod, .. } => pod.uid.clone(),
+            _ => None,
+        });
+        let gone = seen.iter().find(|sight| match &sight.view {
+            TargetView::Postgres(view) => !view.members.iter().any(|m| Some(&m.uid) == uid.as_ref() && !m.terminating),
+            TargetView::Deployments(_) => false,
+        });
+        match gone {
+            Some(sight) => Landing::Landed {
+                at: sight.to_ns,
+                evidence: format!("the pod with uid {} is gone or going", uid.unwrap_or_default()),
+            },
+            None => Landing::NotYet,
+        }
+    }
+}
+
+impl KillPrimary {
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
+        let reader = scene.reader()?;
+        let (target, url) = scene.postgres(&self.target)?;
+        let namespace = target.namespace.as_str();
+        let unseen = |e: ClusterError| common::unseen(&e);
+        common::window(scene, preflight, jiff::Timestamp::now());
+        common::namespace(reader, preflight, namespace, "kill-primary").await.map_err(unseen)?;
+        if preflight.refused() {
+            return Ok(None);
+        }
+        let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
+        let wanted = [
+            verbs("", "pods", "list"),
+            verbs("", "pods", "delete"),
+            verbs("coordination.k8s.io", "leases", "create"),
+            verbs("coordination.k8s.io", "leases", "delete"),
+        ];
+        common::permissions(reader, preflight, &wanted).await.map_err(unseen)?;
+
+        let mut eyes = PostgresEyes::new(self.target.as_str(), target, reader.clone(), url.clone());
+        let sight = eyes.look().await.map_err(unseen)?;
+        crate::targets::postgres::close(eyes).await;
+        let TargetView::Postgres(view) = &sight.view else { return Ok(None) };
+        let Some((primary, server)) = exactly_one(view, preflight) else { return Ok(None) };
+        healthy_replicas(scene, view, server, preflight);
+        cool_down(scene, server, preflight);
+        common::self_exclusion(preflight, namespace, std::slice::from_ref(&primary.pod));
+        let lease = common::lock_lease(namespace, &server.system_identifier);
+        common::lock(reader, preflight, &lease).await.map_err(unseen)?;
+
+        let mut steps = arming::steps(scene, Some((lease, server.system_identifier.clone())));
+        steps.push(Step {
+            stage: Stage::Inject,
+            rank: RANK_FAULT,
+            effect: Effect::Delete {
+                pod: ObjectRef {
+                    kind: Kind::Pod,
+                    namespace: namespace.to_owned(),
+                    name: primary.pod.clone(),
+                    uid: Some(primary.uid.clone()),
+                },
+                grace_s: self.grace.map(|g| u32::try_from(g.duration().as_secs()).unwrap_or(u32::MAX)),
+            },
+        });
+        Ok(Some(Plan {
+            fault: "kill-primary".to_owned(),
+            steps,
+            heal: Heal::Itself,
+            watch: vec![self.target.to_string()],
+            members: u16::try_from(view.members.len()).unwrap_or(u16::MAX),
+            ledger: arming::ledgered(scene),
+            facts: facts(primary, server, view),
+            untouched: view.members.iter().filter(|m| m.pod != primary.pod).map(|m| format!("pod {}", m.pod)).collect(),
+        }))
+    }
+}
+
+/// Label, SQL and exactly one must agree.
+fn exactly_one<'a>(view: &'a PostgresView, preflight: &mut Preflight) -> Option<(&'a Member, &'a Server)> {
+    let by_label: Vec<&str> = view.members.iter().filter(|m| m.labelled_primary).map(|m| m.pod.as_str()).collect();
+    let by_sql: Vec<&str> = view.primaries().map(|(m, _)| m.pod.as_str()).collect();
+    let silent: Vec<String> = view
+        .members
+        .iter()
+        .filter_map(|m| match &m.said {
+            Known::Unknown(why) => Some(format!("{}: {why}", m.pod)),
+            Known::Known(_) => None,
+        })
+        .collect();
+    let shown = |pods: &[&str]| if pods.is_empty() { "none".to_owned() } else { pods.join(", ") };
+    let all = if silent.is_empty() { format!("all {}", view.members.len()) } else { silent.join("; ") };
+    preflight.require(
+        "every member answers over SQL",
+        "all",
+        all,
+        Known::Known(silent.is_empty()),
+        "A member that cannot be asked may be a second primary. Mend it, or its credentials, first.",
+    );
+    let found = format!("by label {}; by SQL {}", shown(&by_label), shown(&by_sql));
+    let one = view.primary();
+    preflight.require(
+        "the primary",
+        "exactly one, the same by label and by SQL",
+        found,
+        Known::Known(one.is_some()),
+        "Labels can lie. See the cluster's own state before anything is killed.",
+    );
+    one
+}
+
+/// At least one replica must be fit to take over: ready, streaming, close behind.
+fn healthy_replicas(scene: &Scene, view: &PostgresView, primary: &Server, preflight: &mut Preflight) {
+    let limit = scene.loaded.estate.guards.lag;
+    let replicas = view.members.iter().filter(|m| m.said.known().is_some_and(|s| s.in_recovery)).count();
+    let unfit: Vec<&str> = view.members.iter().filter(|m| !m.ready || m.terminating).map(|m| m.pod.as_str()).collect();
+    let all_ready = if unfit.is_empty() { "all".to_owned() } else { format!("not {}", unfit.join(", ")) };
+    preflight.require(
+        "members ready",
+        "all",
+        all_ready,
+        Known::Known(unfit.is_empty()),
+        "Wait until they are, or see why not.",
+    );
+    let streaming = primary.standbys.iter().filter(|s| s.state == "streaming").count();
+    let found = format!("{streaming} of {replicas} streaming");
+    preflight.require(
+        "replicas streaming",
+        "at least one, and every one",
+        found,
+        Known::Known(replicas > 0 && streaming >= replicas),
+        "A kill without a healthy replica is an outage, not a drill.",
+    );
+    let lag_bytes = primary.standbys.iter().map(|s| s.lag_bytes).max().unwrap_or(0);
+    let help = format!("A kill now could lose writes. Wait, or raise guards.lag in {}.", scene.place("guards.lag"));
+    preflight.require(
+        "replication lag",
+        format!("at most {limit}"),
+        format!("{lag_bytes} B at most"),
+        Known::Known(lag_bytes <= limit.0),
+        help,
+    );
+}
+
+/// A cluster that has just changed hands is left alone.
+fn cool_down(scene: &Scene, primary: &Server, preflight: &mut Preflight) {
+    let limit = scene.loaded.estate.guards.cool_down;
+    let text = primary.started.replacen(' ', "T", 1);
+    let age = postgres_time(&text).map(|t| jiff::Timestamp::now().duration_since(t));
+    let help = format!("Wait, or lower guards.cool-down in {}.", scene.place("guards.cool-down"));
+    let (found, ok) = match age {
+        Some(age) => (
+            format!("{} s ago", age.as_secs()),
+            Known::Known(age.as_secs() >= i64::try_from(limit.duration().as_secs()).unwrap_or(i64::MAX)),
+        ),
+        None => (primary.started.clone(), Known::Unknown("the server's start time cannot be read".to_owned())),
+    };
+    preflight.require("the primary's last start", format!("at least {limit} ago"), found, ok, help);
+}
+
+/// `2026-11-21T10:00:00.123+00`, as PostgreSQL writes a time with its zone, made readable for a strict parser.
+fn postgres_time(text: &str) -> Option<jiff::Timestamp> {
+    let short_zone = text.len() > 3 && matches!(text.as_bytes()[text.len() - 3], b'+' | b'-');
+    let full = if short_zone { format!("{text}:00") } else { text.to_owned() };
+    full.parse().ok()
+}
+
+fn facts(primary: &Member, server: &Server, view: &PostgresView) -> Vec<Fact> {
+    let sync = server.standbys.iter().map(|s| format!("{} {} {}", s.name, s.state, s.sync_state)).collect::<Vec<_>>();
+    vec![
+        Fact::new("primary before", format!("{} (uid {})", primary.pod, primary.uid), "label and SQL"),
+        Fact::new("system identifier", &server.system_identifier, "pg_control_system()"),
+        Fact::new("timeline before", server.timeline.to_string(), "pg_walfile_name()"),
+        Fact::new("LSN before", lsn(server.lsn), "pg_current_wal_lsn()"),
+        Fact::new(
+            "members",
+            view.members.iter().map(|m| m.pod.as_str()).collect::<Vec<_>>().join(", "),
+            "pods by selector",
+        ),
+        Fact::new("standbys", sync.join("; "), "pg_stat_replication"),
+    ]
+}
+
+/// A position in the log as PostgreSQL writes it.
+pub(crate) fn lsn(bytes: u64) -> String {
+    format!("{:X}/{:X}", bytes >> 32, bytes & 0xFFFF_FFFF)
 }

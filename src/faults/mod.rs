@@ -1,8 +1,40 @@
 //! The registry of faults and operations: one word each. A fault is one file beside this one.
 
+mod arming;
 pub mod kill_primary;
 pub mod restore_backup;
 pub mod scale_to_zero;
+
+use crate::spec::scalar::Name;
+use crate::targets::scene::Scene;
+use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::plan::Plan;
+use firedrill_core::sight::Sight;
+use firedrill_core::time::Mono;
+
+/// What a fault has to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A Kubernetes cluster.
+    Cluster,
+    /// Only what its targets name.
+    Targets,
+}
+
+/// A fault or operation: a read-only survey that ends in a plan of effects, and a pure test of landing.
+pub(crate) trait Fault {
+    /// What it has to reach.
+    const REACH: Reach;
+
+    /// The targets it names.
+    fn targets(&self) -> Vec<&Name>;
+
+    /// Looks whether it can be done, and plans it. Every doubt is a refusal.
+    async fn survey(&self, scene: &Scene) -> Surveyed;
+
+    /// What the looks at its targets, oldest first, say. `injected` is when the last answer of the injection was there.
+    fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing;
+}
 
 /// Declares the registry. The order is the order of documentation.
 macro_rules! faults {
@@ -21,6 +53,26 @@ macro_rules! faults {
         pub const FAULTS: &[(&str, &str)] = &[$(($word, $module::$spec::SAMPLE)),+];
 
         impl FaultSpec {
+            /// What it has to reach.
+            pub fn reach(&self) -> Reach {
+                match self { $(Self::$spec(_) => <$module::$spec as Fault>::REACH),+ }
+            }
+
+            /// The targets it names.
+            pub fn targets(&self) -> Vec<&Name> {
+                match self { $(Self::$spec(f) => f.targets()),+ }
+            }
+
+            /// Looks, read-only, whether and how it can be done.
+            pub async fn survey(&self, scene: &Scene) -> Surveyed {
+                match self { $(Self::$spec(f) => f.survey(scene).await),+ }
+            }
+
+            /// What the looks at its targets say: not yet, landed, or undone by somebody.
+            pub fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing {
+                match self { $(Self::$spec(f) => f.landed(plan, injected, seen)),+ }
+            }
+
             /// The word in `method` and in `allow`.
             pub fn word(&self) -> &'static str {
                 match self { $(Self::$spec(_) => $word),+ }

@@ -1,6 +1,13 @@
 //! `restore-backup`: a backup is restored into staging, and asked the questions that matter.
 
+use crate::faults::{Fault, Reach};
+use crate::guards::preflight::Preflight;
 use crate::spec::scalar::{Bytes, Name, Span};
+use crate::targets::scene::Scene;
+use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::plan::Plan;
+use firedrill_core::sight::Sight;
+use firedrill_core::time::Mono;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,4 +87,21 @@ pub struct SqlCheck {
 impl RestoreBackup {
     /// An example, for documentation and tests.
     pub const SAMPLE: &'static str = "restore-backup: { from: orders-backups, into: scratch, select: newest }";
+}
+
+impl Fault for RestoreBackup {
+    const REACH: Reach = Reach::Targets;
+
+    fn targets(&self) -> Vec<&Name> {
+        vec![&self.from, &self.into]
+    }
+
+    async fn survey(&self, _scene: &Scene) -> Surveyed {
+        Preflight::default().end(None)
+    }
+
+    /// Nothing is injected, so nothing lands.
+    fn landed(&self, _plan: &Plan, _injected: Mono, _seen: &[Sight]) -> Landing {
+        Landing::NotYet
+    }
 }

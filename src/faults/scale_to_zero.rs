@@ -1,6 +1,21 @@
 //! `scale-to-zero`: deployments lose all their replicas, are held there, and are brought back in waves.
 
+use crate::faults::arming::{self, RANK_FAULT};
+use crate::faults::{Fault, Reach};
+use crate::guards::preflight::Preflight;
+use crate::guards::{common, managers};
+use crate::spec::estate::{DeploymentsTarget, Selection};
 use crate::spec::scalar::{Name, Span};
+use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Permission};
+use crate::targets::deployments::{selected, view};
+use crate::targets::scene::Scene;
+use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::effect::{Effect, Kind, ObjectRef, StepId};
+use firedrill_core::event::Refusal;
+use firedrill_core::plan::{Fact, Heal, Plan, Stage, Step};
+use firedrill_core::sight::{DeploymentView, Sight, TargetView};
+use firedrill_core::time::{Known, Mono};
+use k8s_openapi::api::apps::v1::Deployment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,4 +41,200 @@ impl ScaleToZero {
     /// An example, for documentation and tests.
     pub const SAMPLE: &'static str =
         "scale-to-zero: { target: web, hold: 10s, waves: [[storefront], [cart, checkout]] }";
+}
+
+impl Fault for ScaleToZero {
+    const REACH: Reach = Reach::Cluster;
+
+    fn targets(&self) -> Vec<&Name> {
+        vec![&self.target]
+    }
+
+    async fn survey(&self, scene: &Scene) -> Surveyed {
+        let mut preflight = Preflight::default();
+        let plan = match self.look_around(scene, &mut preflight).await {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                preflight.refuse(refusal);
+                None
+            }
+        };
+        preflight.end(plan)
+    }
+
+    /// All of them have no pod left. Afterwards, a count that is not ours any more was put back by somebody.
+    fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing {
+        let names: Vec<&str> = scaled(plan).map(|o| o.name.as_str()).collect();
+        let of = |sight: &Sight| match &sight.view {
+            TargetView::Deployments(d) => Some(d.deployments.clone()),
+            TargetView::Postgres(_) => None,
+        };
+        let all_down = |seen: &[DeploymentView]| names.iter().all(|n| seen.iter().any(|d| d.name == *n && d.down()));
+        let mut landed = None;
+        // A count above zero after it was seen at zero, or after a later look than the writes, was set by somebody else.
+        let mut seen_zero: Vec<&str> = Vec::new();
+        for sight in seen {
+            let Some(deployments) = of(sight) else { continue };
+            for d in &deployments {
+                let Some(name) = names.iter().find(|n| **n == d.name) else { continue };
+                if d.replicas == 0 {
+                    seen_zero.push(name);
+                } else if seen_zero.contains(name) || sight.from_ns >= injected {
+                    let by = format!("somebody who set {} to {}", d.name, d.replicas);
+                    return Landing::Undone { by };
+                }
+            }
+            if landed.is_none() && all_down(&deployments) {
+                landed = Some(sight.to_ns);
+            }
+        }
+        match landed {
+            Some(at) => Landing::Landed { at, evidence: format!("{} deployments without a pod", names.len()) },
+            None => Landing::NotYet,
+        }
+    }
+}
+
+fn scaled(plan: &Plan) -> impl Iterator<Item = &ObjectRef> {
+    plan.steps.iter().filter_map(|s| match &s.effect {
+        Effect::Scale { object, .. } => Some(object),
+        _ => None,
+    })
+}
+
+impl ScaleToZero {
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
+        let reader = scene.reader()?;
+        let target = scene.deployments(&self.target)?;
+        let namespace = target.namespace.as_str();
+        let unseen = |e: ClusterError| common::unseen(&e);
+        common::window(scene, preflight, jiff::Timestamp::now());
+        let uid = common::namespace(reader, preflight, namespace, "scale-to-zero").await.map_err(unseen)?;
+        let Some(uid) = uid.filter(|_| !preflight.refused()) else { return Ok(None) };
+        let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
+        let wanted = [
+            verbs("apps", "deployments", "list"),
+            verbs("apps", "deployments", "patch"),
+            verbs("coordination.k8s.io", "leases", "create"),
+            verbs("coordination.k8s.io", "leases", "delete"),
+        ];
+        common::permissions(reader, preflight, &wanted).await.map_err(unseen)?;
+        let found = selected(reader, target).await.map_err(unseen)?;
+        fit(target, &found, preflight);
+        managers::detect(reader, preflight, namespace, &found).await.map_err(unseen)?;
+        common::webhooks(reader, preflight, namespace).await.map_err(unseen)?;
+        let pods = reader.pods(namespace, "").await.map_err(unseen)?;
+        let doomed: Vec<String> = pods
+            .items
+            .iter()
+            .filter(|p| p.metadata.name.as_ref().is_some_and(|n| found.iter().any(|d| belongs(n, d))))
+            .filter_map(|p| p.metadata.name.clone())
+            .collect();
+        common::self_exclusion(preflight, namespace, &doomed);
+        let lease = common::lock_lease(namespace, &format!("{}-{uid}", self.target));
+        common::lock(reader, preflight, &lease).await.map_err(unseen)?;
+        if preflight.refused() {
+            return Ok(None);
+        }
+        Ok(Some(self.plan(scene, target, &found, (lease, uid))))
+    }
+
+    fn plan(&self, scene: &Scene, target: &DeploymentsTarget, found: &[Deployment], lock: (ObjectRef, String)) -> Plan {
+        let mut steps = arming::steps(scene, Some(lock));
+        let mut ids: Vec<(String, StepId)> = Vec::new();
+        for deployment in found {
+            let now = view(deployment);
+            ids.push((now.name.clone(), StepId(u16::try_from(steps.len()).unwrap_or(u16::MAX))));
+            let object = ObjectRef {
+                kind: Kind::Deployment,
+                namespace: target.namespace.to_string(),
+                name: now.name,
+                uid: Some(now.uid),
+            };
+            steps.push(Step {
+                stage: Stage::Inject,
+                rank: RANK_FAULT,
+                effect: Effect::Scale { object, was: now.replicas, put: 0 },
+            });
+        }
+        let total: i32 = found.iter().map(|d| view(d).replicas).sum();
+        Plan {
+            fault: "scale-to-zero".to_owned(),
+            steps,
+            heal: Heal::Undo { waves: self.in_waves(&ids), hold_ns: self.hold.0 },
+            watch: vec![self.target.to_string()],
+            members: 0,
+            ledger: arming::ledgered(scene),
+            facts: vec![
+                Fact::new("deployments", found.len().to_string(), "apps/v1"),
+                Fact::new("replicas taken away", total.to_string(), "spec.replicas"),
+            ],
+            untouched: vec![format!("anything outside namespace {}", target.namespace)],
+        }
+    }
+
+    /// The declared waves, and all that they do not name as a last one.
+    fn in_waves(&self, ids: &[(String, StepId)]) -> Vec<Vec<StepId>> {
+        let of = |name: &Name| ids.iter().find(|(n, _)| n == name.as_str()).map(|(_, id)| *id);
+        let mut waves: Vec<Vec<StepId>> = self.waves.iter().map(|w| w.iter().filter_map(of).collect()).collect();
+        let rest = ids.iter().map(|(_, id)| *id).filter(|id| !waves.iter().flatten().any(|w| w == id)).collect();
+        waves.push(rest);
+        waves.retain(|w| !w.is_empty());
+        waves
+    }
+}
+
+/// Whether a pod's name is of a Deployment: `name-<template hash>-<suffix>`.
+fn belongs(pod: &str, deployment: &Deployment) -> bool {
+    let Some(name) = deployment.metadata.name.as_deref() else { return false };
+    pod.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| rest.split('-').count() <= 2)
+}
+
+/// What was found must be what was named, whole, running, and nobody else's drill.
+fn fit(target: &DeploymentsTarget, found: &[Deployment], preflight: &mut Preflight) {
+    let views: Vec<DeploymentView> = found.iter().map(view).collect();
+    let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    if let Selection::Names(names) = &target.select {
+        let missing: Vec<&str> =
+            names.iter().map(Name::as_str).filter(|n| !views.iter().any(|v| v.name == *n)).collect();
+        let ok = Known::Known(missing.is_empty());
+        preflight.require("deployments missing", "none", list(missing), ok, "Correct the names in the estate.");
+    }
+    preflight.require(
+        "deployments found",
+        "at least one",
+        views.len().to_string(),
+        Known::Known(!views.is_empty()),
+        "Correct the selection in the estate.",
+    );
+    let of = |f: &dyn Fn(&DeploymentView) -> bool| -> Vec<&str> {
+        views.iter().filter(|v| f(v)).map(|v| v.name.as_str()).collect()
+    };
+    let zero = of(&|v| v.replicas == 0);
+    let ok = Known::Known(zero.is_empty());
+    preflight.require(
+        "deployments at zero already",
+        "none",
+        list(zero),
+        ok,
+        "0 is never stored as the original count. Scale them up first, or leave them out.",
+    );
+    let unready = of(&|v| v.replicas > 0 && !v.up());
+    let ok = Known::Known(unready.is_empty());
+    preflight.require(
+        "deployments that are not whole",
+        "none",
+        list(unready),
+        ok,
+        "Wait until all their replicas are ready.",
+    );
+    let marked = of(&|v| v.drill.is_some());
+    let ok = Known::Known(marked.is_empty());
+    preflight.require(
+        &format!("deployments that carry {DRILL_ANNOTATION}"),
+        "none",
+        list(marked),
+        ok,
+        "Another drill left its mark there. Run `firedrill undo` where it ran; see runbooks/residue.md.",
+    );
 }

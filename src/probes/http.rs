@@ -47,6 +47,11 @@ impl Http {
     pub const SAMPLE: &'static str =
         "http: { url: \"https://shop.ultramarket.example/v2/products?limit=10\", status: 200, every: 50ms }";
 
+    /// The target it asks, when it names one of the estate.
+    pub fn target(&self) -> Option<&crate::spec::scalar::Name> {
+        None
+    }
+
     /// Its rates and its timeout.
     pub fn pace(&self) -> Pace {
         Pace {

@@ -29,6 +29,11 @@ impl Ledger {
     /// An example, for documentation and tests.
     pub const SAMPLE: &'static str = "ledger: { target: orders-db, every: 10ms, timeout: 500ms }";
 
+    /// The target it asks, when it names one of the estate.
+    pub fn target(&self) -> Option<&Name> {
+        Some(&self.target)
+    }
+
     /// Its rates and its timeout.
     pub fn pace(&self) -> Pace {
         Pace {

@@ -41,6 +41,11 @@ macro_rules! probes {
                 match self { $(Self::$spec(_) => $word),+ }
             }
 
+            /// The target it asks, when it names one of the estate.
+            pub fn target(&self) -> Option<&crate::spec::scalar::Name> {
+                match self { $(Self::$spec(p) => p.target()),+ }
+            }
+
             /// Its rates and its timeout.
             pub fn pace(&self) -> pace::Pace {
                 match self { $(Self::$spec(p) => p.pace()),+ }

@@ -33,6 +33,11 @@ impl Sql {
     pub const SAMPLE: &'static str =
         "sql: { target: orders-db, query: \"select count(*) > 0 from products\", expect: \"true\" }";
 
+    /// The target it asks, when it names one of the estate.
+    pub fn target(&self) -> Option<&Name> {
+        Some(&self.target)
+    }
+
     /// Its rates and its timeout.
     pub fn pace(&self) -> Pace {
         Pace {

@@ -26,6 +26,11 @@ impl Tcp {
     /// An example, for documentation and tests.
     pub const SAMPLE: &'static str = "tcp: { address: \"orders.ultramarket.example:5432\" }";
 
+    /// The target it asks, when it names one of the estate.
+    pub fn target(&self) -> Option<&crate::spec::scalar::Name> {
+        None
+    }
+
     /// Its rates and its timeout.
     pub fn pace(&self) -> Pace {
         Pace {

@@ -1,3 +1,8 @@
-//! Finding targets and looking at them: read-only.
+//! Targets: finding them and looking at them. Nothing in here can change anything.
 
 pub mod backups;
+pub mod cluster;
+pub mod deployments;
+pub mod postgres;
+pub mod scene;
+pub mod secrets;

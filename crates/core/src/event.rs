@@ -1,8 +1,9 @@
 //! The journal's words: everything that happened to a drill, in one order. State and report are made of these alone.
 
 use crate::effect::{Epoch, Holding, Reply, StepId, Undone, Version};
+use crate::exercised::Expected;
 use crate::plan::{Plan, Work};
-use crate::sample::{Stream, StreamInfo};
+use crate::sample::StreamInfo;
 use crate::sight::Sight;
 use crate::time::{Known, Mono, Nanos, Stamp};
 use schemars::JsonSchema;
@@ -35,8 +36,9 @@ pub enum Event {
     Planned(Box<Plan>),
     /// The probes were started.
     ProbingBegan(Vec<StreamInfo>),
-    /// The probes were stopped and their last answers awaited.
-    ProbingEnded,
+    /// The probes were stopped and their last answers awaited. By stream, the addresses of the servers that answered;
+    /// a sample's `node` is an index into it.
+    ProbingEnded(Vec<Vec<String>>),
     /// Everything was healthy for the declared time.
     BaselineHeld,
     /// Another runner, or the same after a crash, took the drill over. From here on it only undoes.
@@ -141,8 +143,46 @@ pub struct Opening {
     pub host: String,
     /// The files it was made of, as text, so that a later runner needs nothing else.
     pub sources: Vec<Source>,
-    /// What the pure core needs of them.
+    /// What the pure core needs of them to go on.
     pub settings: Settings,
+    /// What it needs of them to report.
+    pub brief: Brief,
+}
+
+/// What the experiment says about itself, for the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Brief {
+    /// One sentence: what should hold.
+    pub title: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// More, for readers.
+    pub description: Option<String>,
+    /// The page to follow when it goes wrong.
+    pub runbook: Option<String>,
+    /// What is good enough.
+    pub objectives: Objectives,
+    /// What must have happened for the drill to prove anything.
+    pub expect: Option<Expected>,
+    /// Its schedule, for people: `0 10 * * Tue Asia/Tashkent`.
+    pub schedule: Option<String>,
+}
+
+/// What is good enough. None that is not declared is judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Objectives {
+    /// Recovery time.
+    pub rto_ns: Option<Nanos>,
+    /// Loss of acknowledged data, as time; of a backup its worst-case age.
+    pub rpo_ns: Option<Nanos>,
+    /// The duration of a restore.
+    pub restore_ns: Option<Nanos>,
+    /// Until all members are back.
+    pub redundancy_ns: Option<Nanos>,
+    /// Declared for noticing and deciding, and added when firedrill heals.
+    pub detect_and_decide_ns: Option<Nanos>,
+    /// Where they come from.
+    pub source: Option<String>,
 }
 
 /// A file that the drill was made of.
@@ -275,8 +315,8 @@ pub struct WorkEnd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkResult {
-    /// The ledger was read.
-    Ledger(LedgerReading),
+    /// The ledger was read, one reading a target.
+    Ledger(Vec<LedgerReading>),
     /// The work could not be done, so what it would have shown is unknown.
     Failed(String),
 }
@@ -284,12 +324,15 @@ pub enum WorkResult {
 /// The ledger's rows, as a node proven writable has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerReading {
+    /// The target.
+    pub target: String,
     /// Which server.
     pub node: String,
     /// Its timeline.
     pub timeline: u32,
-    /// The rows, by stream, as ranges of sequence numbers, both ends included, ascending.
-    pub rows: Vec<(Stream, Vec<(u64, u64)>)>,
+    /// The rows: by the stream's number in the table (1000 times the epoch, plus its position in that epoch's
+    /// `ProbingBegan`), ranges of sequence numbers, both ends included, ascending.
+    pub rows: Vec<(u32, Vec<(u64, u64)>)>,
 }
 
 /// Chunks of one second that were stored.

@@ -1,5 +1,6 @@
 //! The pure core of firedrill: no runtime, no cluster, no clock. Everything in here is a function of what was recorded.
 
+pub mod assemble;
 pub mod baseline;
 pub mod chain;
 pub mod chunk;

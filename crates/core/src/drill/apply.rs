@@ -205,7 +205,7 @@ impl Drill {
                 once(&mut self.probing_since, at)?;
                 self.streams.clone_from(streams);
             }
-            Event::ProbingEnded => {
+            Event::ProbingEnded(_) => {
                 self.probing_since.take().ok_or("probes ended that were not begun")?;
             }
             Event::BaselineHeld => {

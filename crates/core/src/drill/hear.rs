@@ -48,8 +48,8 @@ pub enum Input {
     /// The probes are about to send their first requests. They begin only when this was recorded: a runner whose input
     /// made no event starts none.
     ProbingBegan(Vec<StreamInfo>),
-    /// The probes stopped, and everything they had sent is stored.
-    ProbingEnded,
+    /// The probes stopped, and everything they had sent is stored; by stream, the servers that answered.
+    ProbingEnded(Vec<Vec<String>>),
     /// A target was looked at.
     Sight(Sight),
     /// The fault's own judgement of the looks so far. Said again after every look and every answer: it counts only once
@@ -98,7 +98,7 @@ impl Drill {
             {
                 vec![Event::ProbingBegan(streams)]
             }
-            Input::ProbingEnded if self.probing_since.is_some() => vec![Event::ProbingEnded],
+            Input::ProbingEnded(nodes) if self.probing_since.is_some() => vec![Event::ProbingEnded(nodes)],
             Input::Sight(sight) if self.is_news(&sight) => vec![Event::Sighted(sight)],
             Input::Landing(landing) => self.hear_landing(landing),
             Input::Fenced if !self.fenced && !self.any_in_flight() => vec![Event::Fenced],
@@ -166,9 +166,8 @@ impl Drill {
         }
         match landing {
             Landing::Landed { at, evidence } if self.landed.is_none() => vec![Event::Landed { at, evidence }],
-            Landing::Undone { by }
-                if self.landed.is_some() && self.heal_began.is_none() && self.unsustained.is_none() =>
-            {
+            // Also before it was seen whole: a reconciler may be faster than any look.
+            Landing::Undone { by } if self.heal_began.is_none() && self.unsustained.is_none() => {
                 vec![Event::Unsustained { by }]
             }
             _ => Vec::new(),

@@ -1,0 +1,60 @@
+//! After a drill: its report is made from the journal, kept there, drawn, and filed. Filing never changes a verdict.
+
+use crate::cli::exit::Exit;
+use crate::cli::{Form, Setting, out};
+use crate::filers::FilerSpec;
+use crate::render;
+use crate::runner::RunError;
+use crate::store::Journal;
+use firedrill_core::assemble::{self, Material, StoredChunk};
+use firedrill_core::report::Report;
+use std::path::Path;
+
+/// Makes the report of a drill from its journal alone, and keeps it there.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(crate) async fn make(journal: &Journal, drill: &str) -> Result<Report, RunError> {
+    let (records, chain_head) = journal.records(drill).await?;
+    let chunks = journal.samples(drill).await?;
+    let before = journal.report_before(drill).await?;
+    let chunks =
+        chunks.into_iter().map(|c| StoredChunk { epoch: c.epoch, stream: c.stream, chunk: c.chunk, bytes: c.bytes });
+    let material = Material { records: &records, chunks: chunks.collect(), chain_head, before };
+    let report = assemble::report(&material);
+    journal.put_report(drill, report.judgement.verdict.word(), &render::json::render(&report)).await?;
+    Ok(report)
+}
+
+/// Files a report wherever the estate says. What cannot be filed is said, and kept in the journal.
+pub(crate) fn file(report: &Report, to: &[FilerSpec], base: &Path) -> Vec<String> {
+    let rendered = render::all(report);
+    let mut places = Vec::new();
+    for spec in to {
+        let FilerSpec::Directory(dir) = spec;
+        let path = base.join(dir).join(&report.experiment.name).join("report.json");
+        let written =
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, &rendered.json));
+        match written {
+            Ok(()) => places.push(path.display().to_string()),
+            Err(e) => out::error(&format!(
+                "the report could not be filed: {e}. It is kept in the journal: firedrill report {}",
+                report.identity.drill
+            )),
+        }
+    }
+    places
+}
+
+/// Says how a drill ended, and gives its exit code.
+pub(crate) fn tell(report: &Report, filed: &[String], setting: &Setting) -> Exit {
+    match setting.form {
+        Form::Json => out::text(&render::json::render(report)),
+        Form::Text => {
+            let beside =
+                render::terminal::Beside { truth: None, filed: filed.first().map(String::as_str), width: out::width() };
+            out::text(&render::terminal::closing(report, out::paint(), beside));
+        }
+    }
+    Exit::of(report.judgement.exit_code)
+}

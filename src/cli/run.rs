@@ -1,0 +1,108 @@
+//! `run`: one drill, from its file to its report.
+
+use crate::cli::exit::Exit;
+use crate::cli::{Form, Setting, file, live, out, signals, undo};
+use crate::runner::{self, RunError};
+use crate::spec::load;
+use crate::store::{DrillLock, Journal};
+use clap::Args;
+use firedrill_core::drill::Drill;
+use firedrill_core::event::Event;
+use std::path::PathBuf;
+use tokio::sync::watch;
+
+/// Run the drill of an experiment.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The experiment
+    #[arg(value_name = "FILE")]
+    experiment: PathBuf,
+    /// The estate: a name that stands for `estates/NAME.yaml` beside the experiment, or a file
+    #[arg(long, value_name = "NAME")]
+    estate: Option<String>,
+    /// File the report into this directory, besides what the estate says
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Run {
+    pub(crate) async fn go(&self, setting: &Setting) -> Exit {
+        match self.run(setting).await {
+            Ok(exit) => exit,
+            Err(e) => failed(&e),
+        }
+    }
+
+    async fn run(&self, setting: &Setting) -> Result<Exit, RunError> {
+        let estate = load::find_estate(&self.experiment, self.estate.as_deref())?;
+        // The files are read before the journal is opened: a typo needs no state directory.
+        load::load(&self.experiment, &estate)?;
+        let journal = Journal::open(&setting.state_dir()).await?;
+        let (pictures, shown) = watch::channel(runner::progress::Picture::default());
+        let abort = signals::abort_token(shown.clone(), setting.state_dir());
+        let left = undo::deal_with_the_dead(&journal, "a start after a crash", &abort, &pictures, setting).await?;
+        if left == Exit::Residue {
+            return Ok(left);
+        }
+        let prepared = runner::prepare(&self.experiment, &estate, &trigger(), journal.dir()).await?;
+        let id = prepared.opening.drill.clone();
+        let to = prepared.scene.loaded.estate.file.clone();
+        let Some(lock) = lock(&journal, &id)? else { return Err(RunError::Held(id)) };
+        let screen = live::begin(shown, &prepared, setting.form);
+        let mut drill = Drill::default();
+        let opened = Event::Opened(Box::new(prepared.opening.clone()));
+        runner::points::reached("before open");
+        journal.append(&mut drill, &crate::clock::stamp(), vec![opened]).await?;
+        let finish = runner::run_drill(prepared, drill, &journal, abort, pictures).await;
+        screen.end().await;
+        let finish = finish?;
+        if finish.drill.closed {
+            lock.retire(journal.dir(), &id);
+        }
+        runner::points::reached("before report");
+        let report = file::make(&journal, &id).await?;
+        let mut filed = file::file(&report, &to, std::path::Path::new("."));
+        if let Some(dir) = &self.out {
+            let spec = crate::filers::FilerSpec::Directory(dir.display().to_string());
+            filed.extend(file::file(&report, &[spec], std::path::Path::new(".")));
+        }
+        Ok(file::tell(&report, &filed, setting).worst(left))
+    }
+}
+
+fn lock(journal: &Journal, id: &str) -> Result<Option<DrillLock>, RunError> {
+    DrillLock::take(journal.dir(), id).map_err(|source| RunError::Lock { path: journal.dir().to_owned(), source })
+}
+
+/// Who ran it, as far as the machine knows.
+fn trigger() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
+    format!("{user}, by hand")
+}
+
+/// Says why a drill could not be run, and gives the exit code.
+pub(crate) fn failed(error: &RunError) -> Exit {
+    match error {
+        RunError::Spec(problems) => {
+            out::aside(&problems.render(out::look()));
+            Exit::Usage
+        }
+        RunError::File { .. } => {
+            out::error(&error.to_string());
+            Exit::Usage
+        }
+        RunError::Append(crate::store::AppendError::Illegal(_)) => {
+            out::error(&format!("{error}. This is a bug of firedrill; what was done has been put back."));
+            Exit::Bug
+        }
+        _ => {
+            out::error(&error.to_string());
+            Exit::Refused
+        }
+    }
+}
+
+/// Whether a person may be watching.
+pub(crate) fn is_for_people(form: Form) -> bool {
+    form == Form::Text
+}

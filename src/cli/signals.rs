@@ -1,0 +1,41 @@
+//! Ctrl-C and SIGTERM: the first undoes and reports; the second says what is left and where, and ends.
+
+use crate::cli::out;
+use crate::runner::progress::Picture;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A token that the first signal cancels.
+pub(crate) fn abort_token(pictures: watch::Receiver<Picture>, state: PathBuf) -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            out::error(
+                "signals cannot be heard; the drill can only be stopped by killing it, and is then undone at the next start",
+            );
+            return;
+        };
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        cancelled.cancel();
+        out::aside("\nstopping: undoing what was done, then reporting (again: leave at once)\n");
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        let owed = pictures.borrow().owed.clone();
+        let mut text = String::from("\nleft at once. ");
+        if owed.is_empty() {
+            text.push_str("Nothing is owed.\n");
+        } else {
+            text.push_str("Still there:\n");
+            for what in &owed {
+                text.push_str(&format!("  - {what}\n"));
+            }
+            text.push_str(&format!("Put it back with: firedrill undo --state {}\n", state.display()));
+        }
+        out::aside(&text);
+        std::process::exit(if owed.is_empty() { 4 } else { 6 });
+    });
+    token
+}

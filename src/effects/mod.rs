@@ -1,0 +1,162 @@
+//! The hands: the only place that changes the world. One file per primitive, each with three calls (apply, look, undo) and
+//! no loop, retry or judgement inside.
+
+mod delete;
+mod ledger;
+mod lock;
+mod scale;
+
+use crate::store::{InjectPermit, UndoPermit};
+use crate::targets::cluster::{Cluster, is_conflict};
+use crate::targets::scene::Scene;
+use firedrill_core::effect::{Effect, Holding, Reply, Version};
+use firedrill_core::plan::Fact;
+use firedrill_core::time::Mono;
+use secrecy::SecretString;
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+/// How long one write may take before nobody knows whether it landed.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a look at an effect's object found, with the version to be conditional on; or why it could not be looked at.
+pub type LooksLike = Result<(Holding, Version), String>;
+
+/// The hands of one runner on one drill.
+#[derive(Debug)]
+pub struct Hands {
+    /// The drill's id: the mark on everything that is changed.
+    pub drill: String,
+    /// The experiment's name, for people who find a mark.
+    pub experiment: String,
+    /// This runner, for people who find a mark: `host pid`.
+    pub runner: String,
+    /// The cluster, when the estate has one.
+    pub cluster: Option<Cluster>,
+    /// The resolved connection URLs of `postgres` targets, by name.
+    pub urls: HashMap<String, SecretString>,
+    /// The scene, for what staging needs of the files.
+    pub scene: Scene,
+}
+
+/// What came of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// When its request was written.
+    pub sent_ns: Mono,
+    /// When its answer was there.
+    pub done_ns: Mono,
+    /// The answer.
+    pub reply: Reply,
+    /// What was learned on the way.
+    pub facts: Vec<Fact>,
+}
+
+impl Hands {
+    /// Performs an effect, once. The permit says that its intent is durable.
+    pub async fn apply(&self, effect: &Effect, permit: InjectPermit) -> Done {
+        let sent_ns = crate::clock::now();
+        let (reply, facts) = match effect {
+            Effect::Lock { lease, key } => (lock::apply(self, lease, key, permit).await, Vec::new()),
+            Effect::Scale { object, was, put } => (scale::apply(self, object, *was, *put, permit).await, Vec::new()),
+            Effect::Delete { pod, grace_s } => (delete::apply(self, pod, *grace_s, permit).await, Vec::new()),
+            Effect::Ledger { target } => (ledger::apply(self, target, permit).await, Vec::new()),
+            Effect::Scratch { target, dir } => (Reply::Rejected(format!("{target} {dir} {permit:?}")), Vec::new()),
+            Effect::Database { target } => (Reply::Rejected(format!("{target} {permit:?}")), Vec::new()),
+        };
+        Done { sent_ns, done_ns: crate::clock::now(), reply, facts }
+    }
+
+    /// Looks at what an effect changed. Changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be looked at now; the sentence says why.
+    pub async fn look(&self, effect: &Effect) -> LooksLike {
+        match effect {
+            Effect::Lock { lease, .. } => lock::look(self, lease).await,
+            Effect::Scale { object, was, put } => scale::look(self, object, *was, *put).await,
+            Effect::Delete { pod, .. } => delete::look(self, pod).await,
+            Effect::Ledger { target } => ledger::look(self, target).await,
+            Effect::Scratch { target, dir } => Err(format!("{target} {dir}")),
+            Effect::Database { target } => Err(target.clone()),
+        }
+    }
+
+    /// Puts an effect back, on condition of the version seen.
+    ///
+    /// # Errors
+    /// When it could not be done, or nobody knows; a look tells.
+    pub async fn undo(&self, effect: &Effect, seen: &Version, permit: UndoPermit) -> Result<(), String> {
+        match effect {
+            Effect::Lock { lease, .. } => lock::undo(self, lease, seen, permit).await,
+            Effect::Scale { object, was, .. } => scale::undo(self, object, *was, seen, permit).await,
+            Effect::Delete { .. } => Err("a deleted pod cannot be given back".to_owned()),
+            Effect::Ledger { target } => ledger::undo(self, target, permit).await,
+            Effect::Scratch { target, dir } => Err(format!("{target} {dir} {permit:?}")),
+            Effect::Database { target } => Err(format!("{target} {permit:?}")),
+        }
+    }
+
+    /// Takes our marks off what somebody else changed meanwhile.
+    ///
+    /// # Errors
+    /// When the marks could not be taken off.
+    pub async fn relinquish(&self, effect: &Effect, seen: &Version, permit: UndoPermit) -> Result<(), String> {
+        match effect {
+            Effect::Scale { object, .. } => scale::relinquish(self, object, seen, permit).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees to it that what an older runner may still have under way cannot land any more.
+    ///
+    /// # Errors
+    /// When the object could not be touched.
+    pub async fn touch(&self, effect: &Effect, epoch: u64) -> Result<(), String> {
+        match effect {
+            Effect::Scale { object, .. } => scale::touch(self, object, epoch).await,
+            Effect::Delete { .. } => {
+                delete::touch();
+                Ok(())
+            }
+            Effect::Lock { .. } | Effect::Ledger { .. } | Effect::Scratch { .. } | Effect::Database { .. } => Ok(()),
+        }
+    }
+
+    fn namespaced<K>(&self, namespace: &str) -> kube::Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        let cluster = self.cluster.as_ref().expect("a plan with objects of a cluster is only made with a cluster");
+        kube::Api::namespaced(cluster.client(), namespace)
+    }
+}
+
+/// Why a request came to nothing certain.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("no answer within {} s", WRITE_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("{0}")]
+    Api(#[from] kube::Error),
+}
+
+async fn timed<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Trouble> {
+    match tokio::time::timeout(WRITE_TIMEOUT, request).await {
+        Err(_) => Err(Trouble::Timeout),
+        Ok(result) => result.map_err(Trouble::Api),
+    }
+}
+
+/// What an error says of whether the write happened. Only an answer of the API proves that it did not.
+fn refused(trouble: Trouble) -> Reply {
+    match trouble {
+        Trouble::Api(e) if is_conflict(&e) => Reply::Conflict(e.to_string()),
+        // The server may have failed after it wrote.
+        Trouble::Api(kube::Error::Api(status)) if status.code >= 500 => Reply::Unknown(status.message),
+        Trouble::Api(kube::Error::Api(status)) => Reply::Rejected(status.message),
+        other => Reply::Unknown(other.to_string()),
+    }
+}

@@ -1,0 +1,164 @@
+//! The guards that every fault on a cluster shares: opt-in of the namespace, window, permissions, the lock, the runner's
+//! own place, admission webhooks.
+
+use crate::guards::preflight::Preflight;
+use crate::targets::cluster::{ALLOW_ANNOTATION, ClusterError, Permission, Reader};
+use crate::targets::scene::Scene;
+use firedrill_core::effect::{Kind, ObjectRef};
+use firedrill_core::event::Refusal;
+use firedrill_core::time::Known;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::discovery::ApiResource;
+
+/// The name of the lock's Lease for a key.
+pub fn lock_name(key: &str) -> String {
+    let safe: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    format!("firedrill-{}", safe.to_ascii_lowercase())
+}
+
+/// A refusal for a cluster that cannot be asked.
+pub fn unseen(error: &ClusterError) -> Refusal {
+    Refusal::new(error.to_string(), "Nothing is done to a target that cannot be seen. See that the API is reachable.")
+}
+
+/// The window of the estate: now must be within it.
+pub fn window(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
+    let Some(text) = &scene.loaded.estate.window else { return };
+    let ok = match text.parse::<firedrill_core::window::Window>() {
+        Ok(window) => Known::Known(window.contains(now)),
+        Err(e) => Known::Unknown(e.to_string()),
+    };
+    let help = format!("Wait for the window, or change it in {}.", scene.place("window"));
+    preflight.require("window of the estate", text, now.to_string(), ok, help);
+}
+
+/// The namespace must be there, not be going away, and allow the fault by its own annotation, whatever the files say.
+/// Its UID, when it is there.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub async fn namespace(
+    reader: &Reader,
+    preflight: &mut Preflight,
+    name: &str,
+    word: &str,
+) -> Result<Option<String>, ClusterError> {
+    let found: Option<Namespace> = reader.namespace(name).await?;
+    let Some(found) = found else {
+        preflight.require("namespace", name, "not there", Known::Known(false), "See the estate's targets.");
+        return Ok(None);
+    };
+    let leaving = found.metadata.deletion_timestamp.is_some();
+    let state = if leaving { "being deleted" } else { "there" };
+    preflight.require("namespace", "there", state, Known::Known(!leaving), "Wait, or choose another target.");
+    let allow = found.metadata.annotations.as_ref().and_then(|a| a.get(ALLOW_ANNOTATION)).cloned();
+    let words: Vec<&str> = allow.as_deref().unwrap_or_default().split(',').map(str::trim).collect();
+    let shown = allow.clone().unwrap_or_else(|| "no annotation".to_owned());
+    let help = format!(
+        "Who owns the namespace allows it: kubectl annotate namespace {name} {ALLOW_ANNOTATION}={}",
+        allow.as_deref().filter(|a| !a.is_empty()).map_or_else(|| word.to_owned(), |a| format!("{a},{word}"))
+    );
+    preflight.require("opt-in of the namespace", word, shown, Known::Known(words.contains(&word)), help);
+    Ok(found.metadata.uid)
+}
+
+/// The runner must be allowed to do what the plan does, and to undo it.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub async fn permissions(
+    reader: &Reader,
+    preflight: &mut Preflight,
+    wanted: &[Permission<'_>],
+) -> Result<(), ClusterError> {
+    let mut missing = Vec::new();
+    for permission in wanted {
+        if !reader.may(permission).await? {
+            missing.push(format!("{} {} in {}", permission.verb, permission.resource, permission.namespace));
+        }
+    }
+    let found =
+        if missing.is_empty() { format!("all {}", wanted.len()) } else { format!("may not {}", missing.join(", ")) };
+    let help = "Grant the Role of this fault from deploy/ to the runner's service account, in this namespace only.";
+    preflight.require("permissions", "those of the plan and its undo", found, Known::Known(missing.is_empty()), help);
+    Ok(())
+}
+
+/// Nobody may hold the lock at the target.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub async fn lock(reader: &Reader, preflight: &mut Preflight, lease: &ObjectRef) -> Result<(), ClusterError> {
+    let found = reader.lease(&lease.namespace, &lease.name).await?;
+    let free = found.is_none();
+    let shown = found.map_or_else(
+        || "free".to_owned(),
+        |l| {
+            let by = l.spec.and_then(|s| s.holder_identity).unwrap_or_default();
+            let runner = l.metadata.annotations.and_then(|mut a| a.remove("firedrill.dev/runner")).unwrap_or_default();
+            format!("held by {by}, run by {runner}")
+        },
+    );
+    let help = "Wait for that drill. If its runner died, run `firedrill undo` where it ran; if its host is lost, see runbooks/residue.md.";
+    preflight.require("lock at the target", "free", shown, Known::Known(free), help);
+    Ok(())
+}
+
+/// The Lease that is the lock for a key in a namespace.
+pub fn lock_lease(namespace: &str, key: &str) -> ObjectRef {
+    ObjectRef { kind: Kind::Lease, namespace: namespace.to_owned(), name: lock_name(key), uid: None }
+}
+
+/// The runner itself must not be among the pods that go.
+pub fn self_exclusion(preflight: &mut Preflight, namespace: &str, doomed: &[String]) {
+    let own_namespace = std::env::var("POD_NAMESPACE").ok();
+    let own_name = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).ok();
+    let inside = own_namespace.as_deref().is_none_or(|own| own == namespace);
+    let hit = own_name.filter(|own| inside && doomed.contains(own));
+    let found = hit.clone().map_or_else(|| "not among them".to_owned(), |own| format!("{own} is this runner"));
+    preflight.require(
+        "the runner's own pod",
+        "not among what goes",
+        found,
+        Known::Known(hit.is_none()),
+        "Run firedrill in another namespace, or exclude its own workload from the target.",
+    );
+}
+
+/// Admission webhooks served from what goes would keep the API from accepting the undo.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub async fn webhooks(reader: &Reader, preflight: &mut Preflight, namespace: &str) -> Result<(), ClusterError> {
+    let mut within = Vec::new();
+    for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
+        let plural = format!("{}s", kind.to_ascii_lowercase());
+        let resource = ApiResource {
+            group: "admissionregistration.k8s.io".into(),
+            version: "v1".into(),
+            api_version: "admissionregistration.k8s.io/v1".into(),
+            kind: kind.into(),
+            plural,
+        };
+        for object in reader.list_any(&resource, None).await? {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let hooks = object.data.get("webhooks").and_then(|w| w.as_array()).cloned().unwrap_or_default();
+            let here = |h: &serde_json::Value| {
+                h.pointer("/clientConfig/service/namespace").and_then(|n| n.as_str()) == Some(namespace)
+            };
+            if hooks.iter().any(here) {
+                within.push(name);
+            }
+        }
+    }
+    let found = if within.is_empty() { "none".to_owned() } else { within.join(", ") };
+    let help = "Its loss could make the API refuse the undo. Choose a narrower target, or move the webhook.";
+    preflight.require(
+        "admission webhooks served from the namespace",
+        "none",
+        found,
+        Known::Known(within.is_empty()),
+        help,
+    );
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! What must hold before anything is touched. Everything in here looks, and refuses on doubt.
+
+pub mod common;
+pub mod managers;
+pub mod preflight;

@@ -1,0 +1,353 @@
+//! The crew: one task for each thing that should be under way. Tasks talk to the dispatcher only by messages.
+
+use crate::effects::Hands;
+use crate::faults::FaultSpec;
+use crate::probes::book::Batch;
+use crate::probes::config::{ProbeConfig, ProbeError};
+use crate::probes::set::ProbeSet;
+use crate::runner::points;
+use crate::spec::estate::Target;
+use crate::store::{InjectPermit, UndoPermit};
+use crate::targets::deployments::DeploymentEyes;
+use crate::targets::postgres::PostgresEyes;
+use crate::targets::scene::Scene;
+use firedrill_core::drill::{Action, Input};
+use firedrill_core::effect::{Effect, Holding, StepId, Version};
+use firedrill_core::event::{Answered, Intent};
+use firedrill_core::plan::{Plan, Work};
+use futures_util::StreamExt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How many requests to the API are under way at once, at most.
+const REQUESTS_MAX: usize = 32;
+/// The time between two looks at the targets.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// How often an undo that was written is looked at before it counts as failed.
+const LOOKS_MAX: u8 = 5;
+
+/// What a task says.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Something for the core.
+    Said(Input),
+    /// A look before an undo; the answer says whether to write.
+    Looked { step: StepId, holding: Holding, write: oneshot::Sender<Option<UndoPermit>> },
+    /// Samples.
+    Samples(Batch),
+    /// The task of this action is over.
+    Over(Action),
+}
+
+/// What every task may use.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) scene: Scene,
+    pub(crate) hands: Hands,
+    pub(crate) fault: FaultSpec,
+    pub(crate) requests: Semaphore,
+}
+
+/// The tasks that are under way.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    shared: Arc<Shared>,
+    out: mpsc::UnboundedSender<Message>,
+    running: BTreeMap<Action, Task>,
+}
+
+#[derive(Debug)]
+struct Task {
+    handle: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Crew {
+    pub(crate) fn new(scene: Scene, hands: Hands, fault: FaultSpec, out: mpsc::UnboundedSender<Message>) -> Self {
+        let shared = Shared { scene, hands, fault, requests: Semaphore::new(REQUESTS_MAX) };
+        Self { shared: Arc::new(shared), out, running: BTreeMap::new() }
+    }
+
+    /// Starts what should be under way and is not; stops what is and should not be.
+    pub(crate) fn reconcile(&mut self, wanted: &[Action], plan: Option<&Plan>, epoch: u64) {
+        for (action, task) in &self.running {
+            if !wanted.contains(action) {
+                match action {
+                    // These end by themselves, soon, and what they say is awaited.
+                    Action::Undo(_) | Action::Fence(_) | Action::Intend(_) | Action::Apply(_) => {}
+                    _ => task.stop.cancel(),
+                }
+            }
+        }
+        for action in wanted {
+            // What is applied was started with its permits, when its intent became durable.
+            if self.running.contains_key(action) || matches!(action, Action::Apply(_)) {
+                continue;
+            }
+            self.start(action.clone(), plan.cloned(), epoch);
+        }
+    }
+
+    /// The fault or operation.
+    pub(crate) fn fault(&self) -> &FaultSpec {
+        &self.shared.fault
+    }
+
+    /// The hands, for an undo without a journal.
+    pub(crate) fn hands(&self) -> &Hands {
+        &self.shared.hands
+    }
+
+    /// Forgets a task that is over.
+    pub(crate) fn over(&mut self, action: &Action) {
+        self.running.remove(action);
+    }
+
+    /// Performs an effect whose intent is durable. Never cancelled: its answer is always told while the process lives.
+    pub(crate) fn apply(&self, effect: Effect, permit: InjectPermit) {
+        let (shared, out) = (Arc::clone(&self.shared), self.out.clone());
+        tokio::spawn(async move {
+            let _slot = shared.requests.acquire().await.expect("the semaphore is never closed");
+            let step = permit.step();
+            points::reached("before effect");
+            let done = shared.hands.apply(&effect, permit).await;
+            points::reached("after effect");
+            let (sent_ns, done_ns) = (done.sent_ns, done.done_ns);
+            let answered = Answered { step, sent_ns, done_ns, reply: done.reply, facts: done.facts };
+            // The dispatcher is gone only when the whole runner stops.
+            let _ = out.send(Message::Said(Input::Answered(answered)));
+        });
+    }
+
+    fn start(&mut self, action: Action, plan: Option<Plan>, epoch: u64) {
+        let (shared, out, stop) = (Arc::clone(&self.shared), self.out.clone(), CancellationToken::new());
+        let (named, stopped) = (action.clone(), stop.clone());
+        let handle = tokio::spawn(async move {
+            let say = |input| {
+                let _ = out.send(Message::Said(input));
+            };
+            match (&named, plan) {
+                (Action::Survey, _) => {
+                    let survey = shared.fault.survey(&shared.scene);
+                    if let Some(surveyed) = stopped.run_until_cancelled(survey).await {
+                        say(Input::Surveyed(Box::new(surveyed)));
+                    }
+                }
+                (Action::Fence(steps), Some(plan)) => fence(&shared, &plan, steps, epoch, &out).await,
+                (Action::Intend(steps), Some(plan)) => say(Input::Versions(versions(&shared, &plan, steps).await)),
+                (Action::Undo(step), Some(plan)) => undo(&shared, *step, &plan.step(*step).effect, &out).await,
+                (Action::Probe, Some(_)) => probe(&shared, epoch, &out, &stopped).await,
+                (Action::Watch, Some(plan)) => {
+                    stopped.run_until_cancelled(watch(&shared, &plan, &out)).await;
+                }
+                (Action::Work(work), Some(plan)) => {
+                    stopped.run_until_cancelled(do_work(&shared, *work, &plan, &out)).await;
+                }
+                (Action::Apply(_), _) | (_, None) => {}
+            }
+            let _ = out.send(Message::Over(named));
+        });
+        self.running.insert(action, Task { handle, stop });
+    }
+
+    /// Stops everything that may be stopped, and waits for it.
+    pub(crate) async fn dismiss(self) {
+        for task in self.running.values() {
+            task.stop.cancel();
+        }
+        for (_, task) in self.running {
+            // A task that panicked has said so on standard error.
+            let _ = tokio::time::timeout(Duration::from_secs(10), task.handle).await;
+        }
+    }
+}
+
+async fn fence(shared: &Shared, plan: &Plan, steps: &[StepId], epoch: u64, out: &mpsc::UnboundedSender<Message>) {
+    let touched = futures_util::stream::iter(steps.iter().copied()).map(|id| async move {
+        let effect = &plan.step(id).effect;
+        points::reached("before fence");
+        (id, shared.hands.touch(effect, epoch).await)
+    });
+    let results: Vec<(StepId, Result<(), String>)> = touched.buffer_unordered(REQUESTS_MAX).collect().await;
+    points::reached("after fence");
+    let failed = results.iter().find_map(|(_, r)| r.as_ref().err());
+    match failed {
+        None => {
+            let _ = out.send(Message::Said(Input::Fenced));
+        }
+        Some(why) => {
+            for step in steps {
+                let why = format!("could not be fenced off from the runner before: {why}");
+                let _ = out.send(Message::Said(Input::UndoFailed(*step, why)));
+            }
+        }
+    }
+}
+
+/// The versions that effects will be conditional on; an object that is not as it was planned forbids them all.
+async fn versions(shared: &Shared, plan: &Plan, steps: &[StepId]) -> Result<Vec<Intent>, String> {
+    let looks = futures_util::stream::iter(steps.iter().copied()).map(|id| async move {
+        let effect = &plan.step(id).effect;
+        match shared.hands.look(effect).await {
+            Ok((Holding::Prior, version)) => Ok(Intent { step: id, version }),
+            Ok((Holding::Gone, version)) if makes_something(effect) => Ok(Intent { step: id, version }),
+            Ok((holding, _)) => Err(format!("{} is not as it was planned: {}", effect.object(), words(&holding))),
+            Err(why) => Err(format!("{} could not be looked at: {why}", effect.object())),
+        }
+    });
+    let mut intents: Vec<Intent> =
+        looks.buffer_unordered(REQUESTS_MAX).collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
+    intents.sort_by_key(|i| i.step);
+    Ok(intents)
+}
+
+fn makes_something(effect: &Effect) -> bool {
+    matches!(effect, Effect::Lock { .. } | Effect::Ledger { .. } | Effect::Scratch { .. } | Effect::Database { .. })
+}
+
+fn words(holding: &Holding) -> String {
+    match holding {
+        Holding::Prior => "as before".to_owned(),
+        Holding::Ours => "it carries this drill's mark already".to_owned(),
+        Holding::ByDeadMan => "a dead-man agent changed it".to_owned(),
+        Holding::Other(what) => what.clone(),
+        Holding::Gone => "it is gone".to_owned(),
+    }
+}
+
+/// Looks, writes while it is ours, and looks again: only a look says that it is undone.
+async fn undo(shared: &Shared, step: StepId, effect: &Effect, out: &mpsc::UnboundedSender<Message>) {
+    let _slot = shared.requests.acquire().await.expect("the semaphore is never closed");
+    let failed = |why: String| {
+        let _ = out.send(Message::Said(Input::UndoFailed(step, why)));
+    };
+    for _ in 0..LOOKS_MAX {
+        let (holding, version) = match shared.hands.look(effect).await {
+            Ok(seen) => seen,
+            Err(why) => return failed(format!("{} could not be looked at: {why}", effect.object())),
+        };
+        let (write, may_write) = oneshot::channel();
+        let superseded = matches!(holding, Holding::Other(_));
+        if out.send(Message::Looked { step, holding, write }).is_err() {
+            return;
+        }
+        let Ok(permit) = may_write.await else { return };
+        match permit {
+            None => return,
+            Some(permit) if superseded => return relinquish(shared, effect, &version, permit).await,
+            Some(permit) => {
+                points::reached("before undo");
+                let written = shared.hands.undo(effect, &version, permit).await;
+                points::reached("after undo");
+                if let Err(why) = written {
+                    return failed(format!("could not put back {}: {why}", effect.object()));
+                }
+            }
+        }
+    }
+    failed(format!("{} did not stay as it was put back", effect.object()));
+}
+
+/// Our marks on an object that a person changed are taken off; their change stays.
+async fn relinquish(shared: &Shared, effect: &Effect, version: &Version, permit: UndoPermit) {
+    if let Err(why) = shared.hands.relinquish(effect, version, permit).await {
+        tracing::warn!(object = effect.object(), why, "our marks stay on an object that somebody else changed");
+    }
+}
+
+async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>, stop: &CancellationToken) {
+    let begun = configs(&shared.scene, epoch).and_then(|configs| ProbeSet::start(&configs));
+    let (set, mut batches) = match begun {
+        Ok(begun) => begun,
+        Err(e) => {
+            let _ = out.send(Message::Said(Input::Abort(format!("the probes could not be started: {e}"))));
+            return;
+        }
+    };
+    let _ = out.send(Message::Said(Input::ProbingBegan(set.streams().to_vec())));
+    while let Some(Some(batch)) = stop.run_until_cancelled(batches.recv()).await {
+        let _ = out.send(Message::Samples(batch));
+    }
+    let finished = set.stop().await;
+    while let Some(batch) = batches.recv().await {
+        let _ = out.send(Message::Samples(batch));
+    }
+    let nodes = finished.into_iter().map(|f| f.nodes).collect();
+    let _ = out.send(Message::Said(Input::ProbingEnded(nodes)));
+}
+
+/// The probes of the experiment, resolved. Each epoch numbers its ledger streams apart, so that no token is written twice.
+fn configs(scene: &Scene, epoch: u64) -> Result<Vec<ProbeConfig>, ProbeError> {
+    let experiment = &scene.loaded.experiment;
+    let drill = Uuid::parse_str(&scene.drill).expect("a drill's id is a UUID");
+    let first_stream = first_stream(epoch);
+    let probes = experiment.probes.iter().filter_map(|name| Some((name, scene.loaded.estate.probes.get(name)?)));
+    probes
+        .map(|(name, spec)| {
+            let url_of = |target: &crate::spec::scalar::Name| scene.urls.get(target).cloned();
+            let mut config = ProbeConfig::resolve(name, spec, url_of, drill, first_stream)?;
+            config.excluded = experiment.exclude.get(name).cloned();
+            Ok(config)
+        })
+        .collect()
+}
+
+/// The number of the first ledger stream of an epoch.
+pub(crate) fn first_stream(epoch: u64) -> u32 {
+    u32::try_from(epoch.saturating_mul(1000)).unwrap_or(u32::MAX / 2)
+}
+
+async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message>) {
+    let mut eyes = Vec::new();
+    for name in &plan.watch {
+        let found = shared.scene.loaded.estate.targets.iter().find(|(n, _)| n.as_str() == name);
+        let Ok(reader) = shared.scene.reader() else { continue };
+        match found {
+            Some((key, Target::Postgres(target))) => {
+                if let Some(url) = shared.scene.urls.get(key) {
+                    eyes.push(Eyes::Postgres(PostgresEyes::new(name, target, reader.clone(), url.clone())));
+                }
+            }
+            Some((_, Target::Deployments(target))) => {
+                eyes.push(Eyes::Deployments(DeploymentEyes::new(name, target, reader.clone())));
+            }
+            _ => {}
+        }
+    }
+    let mut tick = tokio::time::interval(WATCH_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tick.tick().await;
+        for eye in &mut eyes {
+            let seen = match eye {
+                Eyes::Postgres(eyes) => eyes.look().await,
+                Eyes::Deployments(eyes) => eyes.look().await,
+            };
+            match seen {
+                Ok(sight) => {
+                    let _ = out.send(Message::Said(Input::Sight(sight)));
+                }
+                Err(why) => tracing::debug!(%why, "a look failed; the next one follows"),
+            }
+        }
+    }
+}
+
+enum Eyes {
+    Postgres(PostgresEyes),
+    Deployments(DeploymentEyes),
+}
+
+async fn do_work(shared: &Shared, work: Work, plan: &Plan, out: &mpsc::UnboundedSender<Message>) {
+    let _ = out.send(Message::Said(Input::WorkBegan(work)));
+    let result = match work {
+        Work::ReadLedger { .. } => crate::works::ledger::read(&shared.scene).await,
+        Work::Restore => crate::works::restore_work::run(&shared.scene, plan).await,
+    };
+    let _ = out.send(Message::Said(Input::WorkEnded(firedrill_core::event::WorkEnd { work, result })));
+}

@@ -1,0 +1,246 @@
+//! Getting ready: files read, secrets resolved, the cluster reached, the journal open. Nothing is changed yet.
+
+use crate::effects::Hands;
+use crate::faults::{FaultSpec, Reach};
+use crate::probes::ProbeSpec;
+use crate::spec::estate::Target;
+use crate::spec::experiment::{Expect, Recover};
+use crate::spec::load::{self, Loaded};
+use crate::spec::problem::Problems;
+use crate::spec::scalar::{Name, SecretRef, Span};
+use crate::store::{Journal, JournalError};
+use crate::targets::cluster::{self, Cluster, ClusterError};
+use crate::targets::scene::Scene;
+use crate::targets::secrets::{self, SecretError};
+use firedrill_core::event::{AbortRule, Brief, Objectives, Opening, Settings, Source};
+use firedrill_core::exercised::Expected;
+use firedrill_core::time::Nanos;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How long a fault may take to be seen at its target.
+const LANDING: Nanos = Nanos::from_secs(30);
+
+/// Why a drill could not even be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The files are wrong.
+    #[error("{0}")]
+    Spec(#[from] Problems),
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The cluster's configuration cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal could not be written.
+    #[error(transparent)]
+    Append(#[from] crate::store::AppendError),
+    /// A probe cannot be started.
+    #[error(transparent)]
+    Probe(#[from] crate::probes::config::ProbeError),
+    /// Another process holds the drill.
+    #[error("drill {0} is held by another process of this machine; it is not taken from it")]
+    Held(String),
+    /// The state directory cannot be used.
+    #[error("cannot hold the drill in {path}: {source}")]
+    Lock {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A drill that is ready to be opened or taken over.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What it was asked to be.
+    pub opening: Opening,
+    /// Its read-only scene.
+    pub scene: Scene,
+    /// Its hands.
+    pub hands: Hands,
+}
+
+impl Prepared {
+    /// The fault or operation of the experiment. The loader has seen to it that there is exactly one.
+    pub fn fault(&self) -> &FaultSpec {
+        self.scene.loaded.experiment.method.first().expect("the loader refuses an empty method")
+    }
+}
+
+/// Who runs: host and process, for people who find a mark.
+pub fn runner_name() -> String {
+    format!("{} pid {}", host(), std::process::id())
+}
+
+/// This machine's name.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Reads an experiment and its estate, and makes everything ready for a new drill.
+///
+/// # Errors
+/// When a file, a secret or the configuration of the cluster cannot be used. Nothing was changed.
+pub async fn prepare(experiment: &Path, estate: &Path, trigger: &str, state_dir: &Path) -> Result<Prepared, RunError> {
+    let loaded = load::load(experiment, estate)?;
+    let sources = vec![source("experiment", experiment)?, source("estate", estate)?];
+    let opening = Opening {
+        drill: Uuid::now_v7().to_string(),
+        experiment: loaded.experiment.experiment.to_string(),
+        fault: loaded.experiment.method.first().map(|f| f.word().to_owned()).unwrap_or_default(),
+        environment: loaded.estate.environment.to_string(),
+        trigger: trigger.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host(),
+        settings: settings(&loaded),
+        brief: brief(&loaded),
+        sources,
+    };
+    build(opening, loaded, state_dir).await
+}
+
+/// Makes everything ready to take over a drill, from what its journal says.
+///
+/// # Errors
+/// As [`prepare`].
+pub async fn reopen(opening: &Opening, journal: &Journal) -> Result<Prepared, RunError> {
+    let of = |role: &str| opening.sources.iter().find(|s| s.role == role);
+    let text = |s: Option<&Source>| s.map(|s| (s.path.clone(), s.text.clone())).unwrap_or_default();
+    let (experiment_path, experiment_text) = text(of("experiment"));
+    let (estate_path, estate_text) = text(of("estate"));
+    let experiment = load::parse_experiment(&experiment_path, experiment_text.as_bytes())?;
+    let estate = load::parse_estate(&estate_path, estate_text.as_bytes())?;
+    build(opening.clone(), load::resolve(experiment, estate)?, journal.dir()).await
+}
+
+fn source(role: &str, path: &Path) -> Result<Source, RunError> {
+    let file = |source| RunError::File { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(file)?;
+    let sha256 = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    // Absolute, so that a take-over from another directory finds what the estate names beside itself.
+    let path = path.canonicalize().map_err(file)?.display().to_string();
+    Ok(Source { role: role.to_owned(), path, sha256, text })
+}
+
+fn settings(loaded: &Loaded) -> Settings {
+    let experiment = &loaded.experiment;
+    let Recover { stable_for, deadline, .. } = experiment.recover;
+    Settings {
+        baseline_ns: experiment.baseline.r#for.0,
+        tolerate: experiment.baseline.tolerate,
+        stable_ns: stable_for.0,
+        deadline_ns: deadline.0,
+        landing_ns: LANDING.min(deadline.0),
+        abort_when: experiment
+            .abort_when
+            .iter()
+            .map(|rule| AbortRule { probe: rule.down.to_string(), down_ns: rule.r#for.0 })
+            .collect(),
+        excluded: experiment.exclude.iter().map(|(probe, why)| (probe.to_string(), why.clone())).collect(),
+    }
+}
+
+fn brief(loaded: &Loaded) -> Brief {
+    let experiment = &loaded.experiment;
+    let ns = |span: Option<Span>| span.map(|s| s.0);
+    let objectives = &experiment.objectives;
+    Brief {
+        title: experiment.title.clone(),
+        owner: experiment.owner.clone(),
+        description: experiment.description.clone(),
+        runbook: experiment.runbook.clone(),
+        objectives: Objectives {
+            rto_ns: ns(objectives.rto),
+            rpo_ns: ns(objectives.rpo),
+            restore_ns: ns(objectives.restore),
+            redundancy_ns: ns(objectives.redundancy),
+            detect_and_decide_ns: ns(objectives.detect_and_decide),
+            source: objectives.source.clone(),
+        },
+        expect: experiment.recover.expect.map(|e| match e {
+            Expect::Failover => Expected::Failover,
+            // A failover is more than a hand-over, and proves as much.
+            Expect::HandOver | Expect::Promotion => Expected::Promotion,
+            Expect::Restart => Expected::Restart,
+        }),
+        schedule: experiment.schedule.as_ref().map(|s| format!("{} {}", s.cron, s.timezone)),
+    }
+}
+
+async fn build(opening: Opening, loaded: Loaded, state_dir: &Path) -> Result<Prepared, RunError> {
+    let estate_path = opening.sources.iter().find(|s| s.role == "estate").map(|s| PathBuf::from(&s.path));
+    let base = estate_path.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
+    let cluster = if needs_cluster(&loaded) {
+        Some(Cluster::connect(&cluster::access(loaded.estate.kubernetes.as_ref(), &base)).await?)
+    } else {
+        None
+    };
+    let reader = cluster.as_ref().map(Cluster::reader);
+    let mut urls = HashMap::new();
+    for (name, target) in &loaded.estate.targets {
+        if let (Target::Postgres(postgres), true) = (target, named(&loaded).contains(name)) {
+            urls.insert(name.clone(), secrets::resolve(&postgres.url, &base, reader.as_ref()).await?);
+        }
+    }
+    let by_text = urls.iter().map(|(name, url)| (name.to_string(), url.clone())).collect();
+    let scene = Scene {
+        loaded: Arc::new(loaded),
+        base,
+        reader,
+        urls: Arc::new(urls),
+        drill: opening.drill.clone(),
+        state_dir: state_dir.to_owned(),
+    };
+    let hands = Hands {
+        drill: opening.drill.clone(),
+        experiment: opening.experiment.clone(),
+        runner: runner_name(),
+        cluster,
+        urls: by_text,
+        scene: scene.clone(),
+    };
+    Ok(Prepared { opening, scene, hands })
+}
+
+/// The targets that the method and the probes name, and those that these name in turn.
+fn named(loaded: &Loaded) -> BTreeSet<Name> {
+    let mut names: BTreeSet<Name> = loaded.experiment.method.iter().flat_map(FaultSpec::targets).cloned().collect();
+    let probes = loaded.experiment.probes.iter().filter_map(|p| loaded.estate.probes.get(p));
+    names.extend(probes.filter_map(ProbeSpec::target).cloned());
+    let sources = names.iter().filter_map(|name| match loaded.estate.targets.get(name) {
+        Some(Target::Backups(backups)) => backups.of.clone(),
+        _ => None,
+    });
+    let sources: Vec<Name> = sources.collect();
+    names.extend(sources);
+    names
+}
+
+/// A restore from S3 into a scratch needs no cluster; most else does.
+fn needs_cluster(loaded: &Loaded) -> bool {
+    let from_cluster = |t: &Target| match t {
+        Target::Postgres(p) => matches!(p.url, SecretRef::Secret(_)),
+        Target::Deployments(_) => true,
+        Target::Backups(_) | Target::Staging(_) => false,
+    };
+    let names = named(loaded);
+    loaded.experiment.method.iter().any(|f| f.reach() == Reach::Cluster)
+        || loaded.estate.targets.iter().any(|(name, target)| names.contains(name) && from_cluster(target))
+}

@@ -1,0 +1,39 @@
+//! The points at which a crash is tried: every boundary of the journal and of every effect. A test lists them, and then
+//! kills a re-executed runner at each. Release builds have none.
+
+/// Marks a point. In a development build, and only when asked by the environment, it is written down or is the end.
+#[cfg(debug_assertions)]
+pub fn reached(point: &str) {
+    use std::io::Write;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    struct Asked {
+        trace: Option<std::fs::File>,
+        kill_at: Option<u64>,
+    }
+    static ASKED: OnceLock<Asked> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let asked = ASKED.get_or_init(|| Asked {
+        trace: std::env::var_os("FIREDRILL_POINTS_TRACE")
+            .and_then(|path| std::fs::OpenOptions::new().create(true).append(true).open(path).ok()),
+        kill_at: std::env::var("FIREDRILL_POINTS_KILL").ok().and_then(|n| n.parse().ok()),
+    });
+    if asked.trace.is_none() && asked.kill_at.is_none() {
+        return;
+    }
+    let number = COUNT.fetch_add(1, Ordering::SeqCst);
+    if let Some(mut trace) = asked.trace.as_ref() {
+        // A point that could not be written down is missed by the comparison with the points killed at.
+        let _ = trace.write_all(format!("{number} {point}\n").as_bytes());
+    }
+    if asked.kill_at == Some(number) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Marks a point; nothing in a release build.
+#[cfg(not(debug_assertions))]
+pub fn reached(_point: &str) {}

@@ -1,0 +1,289 @@
+//! The cluster, reached by the ordinary client. [`Reader`] can only look; only effects get the client itself.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use kube::api::{ListParams, ObjectList};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::DynamicObject;
+use kube::{Api, Client, Config};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long one read of the API may take before it counts as failed.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The annotation of a namespace that allows faults in it, whatever the files say: their words, with commas between.
+pub const ALLOW_ANNOTATION: &str = "firedrill.dev/allow";
+/// The annotation that marks an object as changed by a drill; its value is the drill's id.
+pub const DRILL_ANNOTATION: &str = "firedrill.dev/drill";
+/// The annotation that keeps the captured replica count on the Deployment itself.
+pub const REPLICAS_ANNOTATION: &str = "firedrill.dev/replicas";
+/// The annotation that a take-over writes, so that what an older runner still sends finds the object moved.
+pub const EPOCH_ANNOTATION: &str = "firedrill.dev/epoch";
+
+/// Why the cluster cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No configuration leads to a cluster.
+    #[error("no Kubernetes configuration: {0}. Name a kubeconfig in the estate's `kubernetes`, or set KUBECONFIG.")]
+    Config(String),
+    /// The API did not answer in time.
+    #[error("the Kubernetes API did not answer `{what}` within {seconds} s", seconds = READ_TIMEOUT.as_secs())]
+    Timeout {
+        /// What was asked.
+        what: String,
+    },
+    /// The API answered with an error, or could not be reached.
+    #[error("the Kubernetes API refused `{what}`: {source}")]
+    Api {
+        /// What was asked.
+        what: String,
+        /// What it said.
+        source: Box<kube::Error>,
+    },
+}
+
+/// A connection to a cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cluster")
+    }
+}
+
+/// How a cluster is reached: a kubeconfig and a context, or what the environment says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it.
+    pub context: Option<String>,
+}
+
+impl Cluster {
+    /// Connects. This is the one place that makes a client: its own retries are off, since whether a request may be
+    /// sent again after a time-out is for the journal to decide.
+    ///
+    /// # Errors
+    /// When no configuration is found or it cannot be used. No request is sent yet.
+    pub async fn connect(access: &Access) -> Result<Self, ClusterError> {
+        let config = |e: &dyn std::fmt::Display| ClusterError::Config(e.to_string());
+        let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+        let mut configuration = match &access.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|e| config(&format!("{}: {e}", path.display())))?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(|e| config(&e))?
+            }
+            None if access.context.is_some() => Config::from_kubeconfig(&options).await.map_err(|e| config(&e))?,
+            None => Config::infer().await.map_err(|e| config(&e))?,
+        };
+        configuration.default_retry = false;
+        configuration.connect_timeout = Some(READ_TIMEOUT);
+        if configuration.cluster_url.scheme_str() == Some("http") {
+            // Without this the client loads the machine's certificates even for a plain address.
+            configuration.root_cert = Some(Vec::new());
+        }
+        let client = Client::try_from(configuration).map_err(|e| config(&e))?;
+        Ok(Self { client })
+    }
+
+    /// The same cluster, with eyes only.
+    pub fn reader(&self) -> Reader {
+        Reader { client: self.client.clone() }
+    }
+
+    /// The client itself, for effects.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+}
+
+/// Eyes on a cluster: what it offers cannot change anything.
+#[derive(Clone)]
+pub struct Reader {
+    client: Client,
+}
+
+impl Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+impl Reader {
+    async fn timed<T>(&self, what: String, asked: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+        match tokio::time::timeout(READ_TIMEOUT, asked).await {
+            Err(_) => Err(ClusterError::Timeout { what }),
+            Ok(Err(source)) => Err(ClusterError::Api { what, source: Box::new(source) }),
+            Ok(Ok(value)) => Ok(value),
+        }
+    }
+
+    async fn get_in<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, ClusterError>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("get {} {namespace}/{name}", K::kind(&K::DynamicType::default()));
+        self.timed(what, async { api.get_opt(name).await }).await
+    }
+
+    async fn list_in<K>(&self, namespace: &str, selector: &str) -> Result<ObjectList<K>, ClusterError>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let params = ListParams::default().labels(selector);
+        let what = format!("list {} in {namespace}", K::plural(&K::DynamicType::default()));
+        self.timed(what, async { api.list(&params).await }).await
+    }
+
+    /// A pod, if it is there.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, ClusterError> {
+        self.get_in(namespace, name).await
+    }
+
+    /// The pods that a selector matches; all with an empty one.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn pods(&self, namespace: &str, selector: &str) -> Result<ObjectList<Pod>, ClusterError> {
+        self.list_in(namespace, selector).await
+    }
+
+    /// A Deployment, if it is there.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn deployment(&self, namespace: &str, name: &str) -> Result<Option<Deployment>, ClusterError> {
+        self.get_in(namespace, name).await
+    }
+
+    /// The Deployments that a selector matches; all with an empty one.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn deployments(&self, namespace: &str, selector: &str) -> Result<ObjectList<Deployment>, ClusterError> {
+        self.list_in(namespace, selector).await
+    }
+
+    /// A Lease, if it is there.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn lease(&self, namespace: &str, name: &str) -> Result<Option<Lease>, ClusterError> {
+        self.get_in(namespace, name).await
+    }
+
+    /// A Secret, if it is there.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
+        self.get_in(namespace, name).await
+    }
+
+    /// A namespace, if it is there.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn namespace(&self, name: &str) -> Result<Option<Namespace>, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        self.timed(format!("get namespace {name}"), async { api.get_opt(name).await }).await
+    }
+
+    /// Objects of any kind in a namespace, or of the whole cluster where `namespace` is `None`. A kind that the cluster
+    /// does not know has no objects.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn list_any(
+        &self,
+        kind: &kube::discovery::ApiResource,
+        namespace: Option<&str>,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        let api: Api<DynamicObject> = match namespace {
+            Some(ns) => Api::namespaced_with(self.client.clone(), ns, kind),
+            None => Api::all_with(self.client.clone(), kind),
+        };
+        let listed =
+            self.timed(format!("list {}", kind.plural), async { api.list(&ListParams::default()).await }).await;
+        match listed {
+            Ok(list) => Ok(list.items),
+            Err(ClusterError::Api { source, .. }) if is_not_found(&source) => Ok(Vec::new()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether this runner may do something, by the cluster's own answer. It changes nothing.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn may(&self, what: &Permission<'_>) -> Result<bool, ClusterError> {
+        use k8s_openapi::api::authorization::v1::{
+            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    namespace: Some(what.namespace.to_owned()),
+                    group: Some(what.group.to_owned()),
+                    resource: Some(what.resource.to_owned()),
+                    verb: Some(what.verb.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        #[expect(clippy::disallowed_methods, reason = "an access review is a question; the API asks it by a create")]
+        let asked = async { api.create(&kube::api::PostParams::default(), &review).await };
+        let answer = self.timed(format!("may I {} {}", what.verb, what.resource), asked).await?;
+        Ok(answer.status.is_some_and(|s| s.allowed))
+    }
+}
+
+/// One verb on one kind of object in one namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The API group; empty for the core.
+    pub group: &'a str,
+    /// The resource in the plural.
+    pub resource: &'a str,
+    /// The verb.
+    pub verb: &'a str,
+}
+
+/// Whether an error says that the thing is not there. By code too: the client's own test of it asks the wrong variable.
+pub fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404 || status.reason == "NotFound")
+}
+
+/// Whether an error says that the object moved on, or exists already.
+pub fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+/// The path of an estate's kubeconfig: relative to the estate's own file.
+pub fn access(kubernetes: Option<&crate::spec::estate::Kubernetes>, estate_dir: &Path) -> Access {
+    Access {
+        kubeconfig: kubernetes.and_then(|k| k.kubeconfig.as_ref()).map(|p| estate_dir.join(p)),
+        context: kubernetes.and_then(|k| k.context.clone()),
+    }
+}
