@@ -59,6 +59,10 @@ impl JsonSchema for Name {
     }
 }
 
+/// What a duration looks like, for editors; [`Span::parse`] decides.
+const DURATION: &str = "^(0|( *[0-9]+(\\.[0-9]+)? *(nsec|ns|usec|us|µs|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|\
+                        hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|months|month|M|years|year|yrs|yr|y) *)+)$";
+
 /// A length of time as people write it: `30s`, `5m`, `1h 30m`, `250ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Nanos);
@@ -118,7 +122,7 @@ impl JsonSchema for Span {
         "Duration".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": "A duration such as 250ms, 30s, 5m or 1h 30m.",
+        json_schema!({ "type": "string", "pattern": DURATION, "description": "A duration such as 250ms, 30s, 5m or 1h 30m.",
             "examples": ["250ms", "30s", "5m", "1h 30m"] })
     }
 }

@@ -5,3 +5,4 @@ mod check;
 mod docs;
 mod examples;
 mod hostile;
+mod loading;

@@ -3,6 +3,7 @@
 
 use firedrill::spec::check::{CheckReport, check};
 use firedrill::spec::problem::Look;
+use firedrill::spec::schema::schemas;
 use std::path::{Path, PathBuf};
 
 fn files_in(directory: &str) -> Vec<PathBuf> {
@@ -73,6 +74,26 @@ fn every_problem_has_a_place_in_its_file_and_says_what_was_found_and_what_to_do(
             assert!(problem.expected.is_some() || problem.help.is_some(), "{}: {problem:?}", path.display());
         }
     }
+}
+
+/// Editors hold files against the schemas and the loader against what was made from the same types: both refuse the same.
+#[test]
+fn what_has_the_wrong_shape_is_refused_by_the_schemas_too() {
+    let (_, schema) = schemas().into_iter().find(|(name, _)| *name == "experiment.schema.json").unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut refused = 0;
+    for path in files_in("shape") {
+        // What no JSON can hold (a key that is given twice) is not a schema's to refuse.
+        let Ok(value) = serde_saphyr::from_str::<serde_json::Value>(&std::fs::read_to_string(&path).unwrap()) else {
+            continue;
+        };
+        // A time beyond all measure looks like any other.
+        if path.file_stem().unwrap() != "duration-endless" {
+            assert!(!validator.is_valid(&value), "{}", path.display());
+            refused += 1;
+        }
+    }
+    assert!(refused > 30, "{refused}");
 }
 
 #[test]
