@@ -192,6 +192,8 @@ proptest! {
         let episode = &reading.episodes[0];
         prop_assert!(episode.start.contains(Mono(phase.from)), "start {:?} of {phase:?}", episode.start);
         prop_assert!(episode.end.contains(Mono(phase.until)), "end {:?} of {phase:?}", episode.end);
+        let (first, last) = (&episode.outages[0], &episode.outages[episode.outages.len() - 1]);
+        prop_assert!(first.start.contains(Mono(phase.from)) && last.end.contains(Mono(phase.until)), "{:#?}", episode.outages);
         prop_assert!(episode.length.contains(Nanos(phase.until - phase.from)));
         let width = episode.length.upper_ns.unwrap().0 - episode.length.lower_ns.0;
         let stall = if phase.trouble == Trouble::Stalled { TIMEOUT } else { 0 };

@@ -75,6 +75,17 @@ fn a_clean_outage_is_bounded_by_its_neighbours() {
 }
 
 #[test]
+fn the_first_answer_to_arrive_ends_an_outage_whichever_was_sent_first() {
+    let mut samples = samples("++++----++++++++++++++");
+    samples[8].done_ns = Mono(11 * TICK); // the first answer is slow, the next is there long before
+    let reading = read(&info(), &samples, STABLE, &watch("++++----++++++++++++++", WatchEnd::Satisfied));
+    let first = Mono(9 * TICK + TICK / 10);
+    assert_eq!(reading.episodes[0].end, Moment::between(Mono(7 * TICK), first));
+    assert_eq!(reading.episodes[0].outages[0].end.by_ns, Some(first));
+    assert_eq!(reading.episodes[0].stable.unwrap().seq, 9);
+}
+
+#[test]
 fn stability_needs_its_whole_time() {
     let reading = reading("++++----+++++++++++");
     assert_eq!(reading.stable_ns, None);

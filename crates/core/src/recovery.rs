@@ -238,11 +238,8 @@ impl Clock {
     /// The worst of a stream's episodes: the first from the disruption, any later one from its own start.
     fn recovery(&self, reading: &Reading) -> Interval {
         let firsts = first_ones(reading);
-        let lengths = reading.episodes.iter().enumerate().map(|(i, episode)| {
-            let joined = if i < firsts { self.joined(episode) } else { episode.length };
-            // Behind a blind stretch it may be a later one: then its own start counts.
-            if i == 0 { joined } else { Interval { lower_ns: episode.length.lower_ns, ..joined } }
-        });
+        let episodes = reading.episodes.iter().enumerate();
+        let lengths = episodes.map(|(i, e)| if i < firsts { self.joined(e) } else { e.length });
         lengths.reduce(Interval::worst).unwrap_or(Interval::ZERO)
     }
 
