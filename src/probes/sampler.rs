@@ -260,20 +260,18 @@ impl<C> Desk<C> {
             }
             Some(Ok(answer)) => {
                 let bound_ns = self.manner.latency.unwrap_or(self.manner.timeout).min(self.manner.timeout);
-                if took_ns > bound_ns {
-                    let stalled_ns = self.stalls.within(sent, done);
-                    return self.late(took_ns, stalled_ns, bound_ns);
+                // An answer that this thread was not there to take may have come in time. It was given, and for a
+                // ledger write that is an acknowledgement; that nobody watched meanwhile, the missed requests say.
+                if took_ns.0.saturating_sub(self.stalls.within(sent, done).0) > bound_ns.0 {
+                    return self.late(took_ns, bound_ns);
                 }
                 Outcome::Ok { node: self.book.node(answer.node), timeline: answer.timeline }
             }
         }
     }
 
-    /// A correct answer that came late. When it may have been the probe that was late to take it, nothing is proven.
-    fn late(&mut self, took_ns: Nanos, stalled_ns: Nanos, bound_ns: Nanos) -> Outcome {
-        if took_ns.0.saturating_sub(stalled_ns.0) <= bound_ns.0 {
-            return Outcome::Unknown;
-        }
+    /// A correct answer that came late.
+    fn late(&mut self, took_ns: Nanos, bound_ns: Nanos) -> Outcome {
         self.book.detail(format!(
             "a correct answer after {:.1} ms, {:.1} ms were allowed",
             took_ns.as_ms_f64(),
@@ -283,5 +281,86 @@ impl<C> Desk<C> {
             Some(_) => Outcome::Failed(Failure::TooSlow),
             None => Outcome::Failed(Failure::TimedOut),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::book::{Batch, Shown};
+    use std::cell::Cell;
+    use std::sync::{Arc, Mutex};
+    use tokio::sync::Notify;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    /// A service in the probe's own thread: it can stop that thread while an answer is on its way.
+    struct Stopping {
+        stop_at: u64,
+        answered: Rc<Notify>,
+        asked: Rc<Cell<u64>>,
+    }
+
+    impl Ask for Stopping {
+        type Connection = ();
+        async fn connect(&self) -> Result<(), Miss> {
+            Ok(())
+        }
+        fn condition(&self, (): &mut ()) -> Condition {
+            Condition::Usable
+        }
+        async fn ask(&self, (): &mut (), seq: u64) -> Result<Answer, Miss> {
+            self.asked.set(seq);
+            if seq == self.stop_at {
+                // What SIGSTOP does to a thread.
+                std::thread::sleep(Duration::from_millis(300));
+                self.answered.notify_one();
+            } else if seq + 1 == self.stop_at {
+                // Answered while the thread stood still, or right behind.
+                self.answered.notified().await;
+            }
+            Ok(Answer { node: None, timeline: 0, connection: Condition::Usable })
+        }
+        async fn part(&self, (): ()) {}
+    }
+
+    #[test]
+    fn a_thread_that_stood_still_blames_nobody_and_leaves_nothing_out() {
+        let (out, mut batches) = unbounded_channel::<Batch>();
+        let shown = Arc::new(Mutex::new(Shown::default()));
+        let stop = CancellationToken::new();
+        let manner = Manner {
+            view: View::Kept,
+            period: Nanos::from_ms(10),
+            timeout: Nanos::from_ms(100),
+            latency: None,
+            slots_cap: 12,
+            first: clock::now().plus(Nanos::from_ms(5)),
+        };
+        let ask = Stopping { stop_at: 5, answered: Rc::default(), asked: Rc::default() };
+        let asked = Rc::clone(&ask.asked);
+        let runtime = runtime().unwrap();
+        let book = Book::new(0, out, shown);
+        run(&runtime, async {
+            let timer = Timer::new().unwrap();
+            let sampling = sample(ask, manner, timer, book, stop.clone());
+            let enough = async {
+                while asked.get() < 40 {
+                    tokio::task::yield_now().await;
+                }
+                stop.cancel();
+            };
+            tokio::join!(sampling, enough);
+        });
+        let mut samples = Vec::new();
+        while let Ok(batch) = batches.try_recv() {
+            samples.extend(batch.samples);
+        }
+        assert!(samples.iter().enumerate().all(|(i, s)| s.seq == i as u64));
+        let unknown = samples.iter().filter(|s| s.outcome == Outcome::Unknown).count();
+        assert!(unknown >= 20, "300 ms are 30 periods, of which few are sent late; {unknown} were told as not asked");
+        let failed: Vec<_> = samples.iter().filter(|s| matches!(s.outcome, Outcome::Failed(_))).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        let late = samples[4].done_ns.since(samples[4].sent_ns);
+        assert!(late > Nanos::from_ms(100), "the answer was taken late ({late:?}) and counts all the same");
     }
 }
