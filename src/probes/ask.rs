@@ -8,17 +8,30 @@ pub(crate) trait Ask: 'static {
     /// What is kept between two requests of the kept view.
     type Connection: 'static;
 
+    /// Whether an attempt to connect is given up with the request that wanted it.
+    const OPENING: Opening;
+
     /// Opens a connection, logs in.
     async fn connect(&self) -> Result<Self::Connection, Miss>;
 
     /// Whether an idle connection may be used: a server may close one that it does not need, which is no outage.
-    fn condition(&self, connection: &mut Self::Connection) -> Condition;
+    fn condition(&self, connection: &Self::Connection) -> Condition;
 
     /// Asks once. `seq` is the number of the request in its stream.
     async fn ask(&self, connection: &mut Self::Connection, seq: u64) -> Result<Answer, Miss>;
 
     /// Says goodbye, after the outcome is known.
     async fn part(&self, connection: Self::Connection);
+}
+
+/// What becomes of an attempt to connect that has not succeeded by the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// It is given up: for a server that thinks nothing of a connection.
+    Hasty,
+    /// The next request waits for it too: for a server that has a process for each, and gets one for each attempt,
+    /// also for those given up while it stood still.
+    Patient,
 }
 
 /// Whether a connection can be asked (again).

@@ -1,6 +1,6 @@
 //! `http`: a request whose answer is known.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss};
+use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
 use crate::probes::pace::{self, Pace, Views};
 use crate::probes::wire::{self, Duplex, Endpoint, Tls};
 use crate::spec::scalar::Span;
@@ -151,6 +151,7 @@ impl HttpAsk {
 
 impl Ask for HttpAsk {
     type Connection = HttpConnection;
+    const OPENING: Opening = Opening::Hasty;
 
     async fn connect(&self) -> Result<HttpConnection, Miss> {
         let stream: TokioIo<Box<dyn Duplex>> = TokioIo::new(wire::connect(&self.endpoint).await?);
@@ -160,7 +161,7 @@ impl Ask for HttpAsk {
         Ok(HttpConnection { sender, driver })
     }
 
-    fn condition(&self, connection: &mut HttpConnection) -> Condition {
+    fn condition(&self, connection: &HttpConnection) -> Condition {
         // A server may close a connection between two requests (RFC 9112, 9.3): that is no outage.
         if connection.sender.is_closed() { Condition::Spent } else { Condition::Usable }
     }

@@ -1,6 +1,6 @@
 //! `ledger`: writes a row with a token of its own, and remembers whether the write was acknowledged.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss};
+use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
 use crate::probes::pace::{self, Pace, Views};
 use crate::probes::postgres::{self, Login};
 use crate::spec::scalar::{Name, Span};
@@ -121,12 +121,13 @@ impl LedgerAsk {
 
 impl Ask for LedgerAsk {
     type Connection = PgConnection;
+    const OPENING: Opening = Opening::Patient;
 
     async fn connect(&self) -> Result<PgConnection, Miss> {
         self.login.connect().await
     }
 
-    fn condition(&self, _connection: &mut PgConnection) -> Condition {
+    fn condition(&self, _connection: &PgConnection) -> Condition {
         // A connection that was cut is noticed by the write that fails on it, as an application's pool would.
         Condition::Usable
     }

@@ -2,16 +2,17 @@
 //! process, not even another stream, delays a request.
 
 use crate::clock;
-use crate::probes::ask::{Answer, Ask, Cause, Condition, Miss};
+use crate::probes::ask::{Answer, Ask, Cause, Condition, Miss, Opening};
 use crate::probes::book::Book;
 use crate::probes::schedule::Schedule;
-use crate::probes::slots::{Slots, Taken};
+use crate::probes::slots::{self, Slots};
 use crate::probes::stalls::Stalls;
 use crate::probes::timer::Timer;
 use firedrill_core::sample::{Failure, Outcome, Sample, View};
 use firedrill_core::time::{Mono, Nanos};
 use std::cell::RefCell;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::{JoinSet, LocalSet};
@@ -36,10 +37,15 @@ pub(crate) struct Manner {
     pub(crate) first: Mono,
 }
 
+/// An attempt to connect.
+type Attempt<C> = Pin<Box<dyn Future<Output = Result<C, Miss>>>>;
+/// What a slot of this stream holds.
+type Held<C> = slots::Held<C, Attempt<C>>;
+
 /// What the tasks of one stream share. They run on one thread and never hold it across an await.
 struct Desk<C> {
     manner: Manner,
-    slots: Slots<C>,
+    slots: Slots<C, Attempt<C>>,
     stalls: Stalls,
     book: Book,
 }
@@ -167,12 +173,12 @@ fn begin<A: Ask>(
 async fn request<A: Ask>(
     ask: Rc<A>,
     desk: Rc<RefCell<Desk<A::Connection>>>,
-    taken: Taken<A::Connection>,
+    taken: Held<A::Connection>,
     seq: u64,
     due: Mono,
 ) {
     let sent = clock::now();
-    let (reply, connection) = within_deadline(&*ask, &desk, taken, seq, sent).await;
+    let (reply, held) = attempt(&ask, &desk, taken, seq, sent).await;
     let done = clock::now();
     let leftover = {
         let desk = &mut *desk.borrow_mut();
@@ -182,12 +188,12 @@ async fn request<A: Ask>(
         }
         match desk.manner.view {
             View::Kept => {
-                desk.slots.free(connection, done);
+                desk.slots.free(held, done);
                 None
             }
             View::Fresh => {
-                desk.slots.free(None, done);
-                connection
+                desk.slots.free(Held::Nothing, done);
+                if let Held::Open(connection) = held { Some(connection) } else { None }
             }
         }
     };
@@ -199,33 +205,56 @@ async fn request<A: Ask>(
 /// What came of asking: an answer, a miss, or nothing by the deadline.
 type Reply = Option<Result<Answer, Miss>>;
 
-/// Connects where needed and asks, until the deadline. Time in which this thread was stalled does not count against
-/// the service. The connection comes back when it can be asked again; a request without an outcome takes its
-/// connection with it.
-async fn within_deadline<A: Ask>(
-    ask: &A,
+/// Connects where needed and asks, until the deadline. What can be used again comes back; a request without an answer
+/// takes its connection with it.
+async fn attempt<A: Ask>(
+    ask: &Rc<A>,
     desk: &RefCell<Desk<A::Connection>>,
-    taken: Taken<A::Connection>,
+    taken: Held<A::Connection>,
     seq: u64,
     sent: Mono,
-) -> (Reply, Option<A::Connection>) {
-    let asking = async {
-        let kept = taken.connection.and_then(|mut c| (ask.condition(&mut c) == Condition::Usable).then_some(c));
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => match ask.connect().await {
-                Ok(connection) => connection,
-                Err(miss) => return (Err(miss), None),
-            },
-        };
-        let reply = ask.ask(&mut connection, seq).await;
-        let condition = match &reply {
-            Ok(answer) => answer.connection,
-            Err(miss) => miss.connection,
-        };
-        (reply, (condition == Condition::Usable).then_some(connection))
+) -> (Reply, Held<A::Connection>) {
+    let open = || -> Attempt<A::Connection> {
+        let ask = Rc::clone(ask);
+        Box::pin(async move { ask.connect().await })
     };
-    let mut asking = std::pin::pin!(asking);
+    let (mut opening, begun) = match taken {
+        Held::Open(connection) if ask.condition(&connection) == Condition::Usable => {
+            return over(&**ask, desk, connection, seq, sent).await;
+        }
+        Held::Opening(opening, begun) => (opening, begun),
+        Held::Open(_) | Held::Nothing => (open(), sent),
+    };
+    match by_deadline(desk, sent, &mut opening).await {
+        Some(Ok(connection)) => over(&**ask, desk, connection, seq, sent).await,
+        Some(Err(miss)) => (Some(Err(miss)), Held::Nothing),
+        None if A::OPENING == Opening::Patient => (None, Held::Opening(opening, begun)),
+        None => (None, Held::Nothing),
+    }
+}
+
+/// Asks over an open connection.
+async fn over<A: Ask>(
+    ask: &A,
+    desk: &RefCell<Desk<A::Connection>>,
+    mut connection: A::Connection,
+    seq: u64,
+    sent: Mono,
+) -> (Reply, Held<A::Connection>) {
+    let reply = by_deadline(desk, sent, std::pin::pin!(ask.ask(&mut connection, seq))).await;
+    let condition = match &reply {
+        Some(Ok(answer)) => answer.connection,
+        Some(Err(miss)) => miss.connection,
+        None => Condition::Spent,
+    };
+    match condition {
+        Condition::Usable => (reply, Held::Open(connection)),
+        Condition::Spent => (reply, Held::Nothing),
+    }
+}
+
+/// Waits until a request's deadline. Time in which this thread was stalled does not count against the service.
+async fn by_deadline<C, F: Future + Unpin>(desk: &RefCell<Desk<C>>, sent: Mono, mut work: F) -> Option<F::Output> {
     loop {
         let now = clock::now();
         let left = {
@@ -234,10 +263,10 @@ async fn within_deadline<A: Ask>(
             Nanos(allowed.0.saturating_sub(now.since(sent).0))
         };
         if left == Nanos::ZERO {
-            return (None, None);
+            return None;
         }
-        if let Ok((reply, connection)) = tokio::time::timeout(left.into(), &mut asking).await {
-            return (Some(reply), connection);
+        if let Ok(output) = tokio::time::timeout(left.into(), &mut work).await {
+            return Some(output);
         }
     }
 }
@@ -302,10 +331,11 @@ mod tests {
 
     impl Ask for Stopping {
         type Connection = ();
+        const OPENING: Opening = Opening::Hasty;
         async fn connect(&self) -> Result<(), Miss> {
             Ok(())
         }
-        fn condition(&self, (): &mut ()) -> Condition {
+        fn condition(&self, (): &()) -> Condition {
             Condition::Usable
         }
         async fn ask(&self, (): &mut (), seq: u64) -> Result<Answer, Miss> {

@@ -1,6 +1,6 @@
 //! `sql`: a query whose answer is known.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss};
+use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
 use crate::probes::pace::{self, Pace, Views};
 use crate::probes::postgres::{self, Login};
 use crate::spec::scalar::{Name, Span};
@@ -84,12 +84,13 @@ impl SqlAsk {
 
 impl Ask for SqlAsk {
     type Connection = PgConnection;
+    const OPENING: Opening = Opening::Patient;
 
     async fn connect(&self) -> Result<PgConnection, Miss> {
         self.login.connect().await
     }
 
-    fn condition(&self, _connection: &mut PgConnection) -> Condition {
+    fn condition(&self, _connection: &PgConnection) -> Condition {
         Condition::Usable
     }
 

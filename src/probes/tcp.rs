@@ -3,7 +3,7 @@
 //! It has one view only, the fresh one: a connection that is kept and never used says nothing about the service, since
 //! nothing is sent over it.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss};
+use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
 use crate::probes::pace::{self, Pace, Views};
 use crate::probes::wire;
 use crate::spec::scalar::Span;
@@ -64,12 +64,13 @@ impl TcpAsk {
 
 impl Ask for TcpAsk {
     type Connection = tokio::net::TcpStream;
+    const OPENING: Opening = Opening::Hasty;
 
     async fn connect(&self) -> Result<Self::Connection, Miss> {
         wire::tcp(&self.host, self.port).await
     }
 
-    fn condition(&self, _connection: &mut Self::Connection) -> Condition {
+    fn condition(&self, _connection: &Self::Connection) -> Condition {
         Condition::Spent
     }
 

@@ -12,9 +12,9 @@ fn probe(server: &Postgres, query: &str, expect: Option<&str>) -> ProbeConfig {
         target: Name::parse("orders-db").unwrap(),
         query: query.to_owned(),
         expect: expect.map(str::to_owned),
-        every: Some(Span::ms(20)),
-        fresh_every: Some(Span::ms(60)),
-        timeout: Some(Span::secs(10)),
+        every: Some(Span::ms(50)),
+        fresh_every: Some(Span::ms(200)),
+        timeout: Some(Span::secs(30)),
     };
     let pace = spec.pace();
     let question = Question::Sql { url: server.url("admin"), spec };

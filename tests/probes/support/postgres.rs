@@ -66,15 +66,20 @@ impl Postgres {
         postgres
     }
 
-    /// Starts the server (again), and returns when it takes connections.
-    pub(crate) async fn launch(&mut self) {
+    /// Starts the server (again).
+    pub(crate) fn spawn(&mut self) {
         let sockets = format!("unix_socket_directories={}", self.directory.display());
         let mut command = command("postgres");
         command.arg("-D").arg(self.directory.join("data")).args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        for setting in [sockets.as_str(), "shared_buffers=8MB", "max_connections=40", "autovacuum=off"] {
+        for setting in [sockets.as_str(), "shared_buffers=8MB", "max_connections=200", "autovacuum=off"] {
             command.args(["-c", setting]);
         }
         self.server = Some(command.spawn().unwrap());
+    }
+
+    /// Starts the server (again), and returns when it takes connections.
+    pub(crate) async fn launch(&mut self) {
+        self.spawn();
         let mut patience = 600;
         while PgConnection::connect(&self.admin_url()).await.is_err() {
             let server = self.server.as_mut().unwrap();
@@ -103,7 +108,7 @@ impl Postgres {
     }
 
     /// The server and all processes it has now.
-    fn processes(&self) -> Vec<Pid> {
+    pub(crate) fn processes(&self) -> Vec<Pid> {
         let server = self.server.as_ref().expect("running").id();
         let children = children_of(server);
         std::iter::once(server).chain(children).filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
@@ -128,6 +133,11 @@ impl Postgres {
     /// Kills every process of the server at once.
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
+        self.buried();
+    }
+
+    /// Waits for the end of a server that was killed.
+    pub(crate) fn buried(&mut self) {
         self.server.take().unwrap().wait().unwrap();
     }
 }
