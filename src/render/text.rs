@@ -23,6 +23,9 @@ fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// No label is longer, in characters.
+const SHOWN_CHARS_MAX: usize = 300;
+
 /// The weight of a text's face.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
@@ -64,7 +67,8 @@ pub fn fit(text: &str, room: f64, size: f64, weight: Weight) -> String {
     if width_px(text, size, weight) <= room {
         return text.to_owned();
     }
-    let mut shortened: String = text.to_owned();
+    // No room holds more; what comes behind would only be measured again and again.
+    let mut shortened: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     while shortened.pop().is_some() {
         let candidate = format!("{}…", shortened.trim_end());
         if !shortened.is_empty() && width_px(&candidate, size, weight) <= room {

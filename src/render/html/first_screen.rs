@@ -77,7 +77,7 @@ fn alarm(report: &Report) -> Markup {
                     @for effect in &report.residue.effects {
                         @if let UndoOutcome::Outstanding { why, by_hand } = &effect.outcome {
                             li { b { (words(&effect.object)) } ": " (words(&effect.done)) "; " (words(why))
-                                span class="note" { "By hand: " (words(by_hand)) } }
+                                span class="note" { "By hand: " (super::code(by_hand)) } }
                         }
                     }
                 }

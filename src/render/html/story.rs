@@ -155,7 +155,7 @@ fn outcome(of: &UndoOutcome) -> (Tone, Markup) {
         UndoOutcome::Irreversible(why) => (Tone::Plain, html! { "not undone by nature: " (words(why)) }),
         UndoOutcome::Outstanding { why, by_hand } => (
             Tone::Bad,
-            html! { b class="bad" { "outstanding" } ": " (words(why)) span class="note" { "By hand: " (words(by_hand)) } },
+            html! { b class="bad" { "outstanding" } ": " (words(why)) span class="note" { "By hand: " (super::code(by_hand)) } },
         ),
     }
 }
