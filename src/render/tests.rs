@@ -222,3 +222,11 @@ fn what_is_not_known_is_said_with_its_reason_on_every_face() {
     assert!(html::render(&report).contains(why));
     assert!(closing(&report, Paint::Plain, Beside::default()).contains("loss not known"));
 }
+
+#[test]
+fn the_schema_that_is_kept_is_the_one_of_this_code() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/report.schema.json");
+    let kept = std::fs::read_to_string(&path).expect("schema/report.schema.json");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    assert!(kept == schema(), "the report has changed: run `firedrill schema --out schema`, and raise SCHEMA_VERSION if a reader of the last version could misread it");
+}
