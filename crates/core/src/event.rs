@@ -3,6 +3,7 @@
 use crate::effect::{Epoch, Holding, Reply, StepId, Undone, Version};
 use crate::exercised::Expected;
 use crate::plan::{Plan, Work};
+use crate::restore::RestoreRecord;
 use crate::sample::StreamInfo;
 use crate::sight::Sight;
 use crate::time::{Known, Mono, Nanos, Stamp};
@@ -317,6 +318,8 @@ pub struct WorkEnd {
 pub enum WorkResult {
     /// The ledger was read, one reading a target.
     Ledger(Vec<LedgerReading>),
+    /// A backup was restored, or was found not to be fit for it.
+    Restore(Box<RestoreRecord>),
     /// The work could not be done, so what it would have shown is unknown.
     Failed(String),
 }
