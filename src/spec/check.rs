@@ -14,6 +14,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The form of the report.
+const FORMAT: &str = "firedrill.check/1";
+
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,6 +61,12 @@ pub struct CheckReport {
 /// the estates among the files, or else those in `estates/` beside it, and must fit one of them.
 pub fn check(paths: &[PathBuf], estate: Option<&Path>) -> CheckReport {
     let mut session = Session::default();
+    let estate = match estate.map(|named| estate_file(paths, named)) {
+        None => None,
+        Some(Ok(path)) => Some(path),
+        Some(Err(problems)) => return CheckReport::unfounded(estate.unwrap_or(Path::new("")), problems),
+    };
+    let estate = estate.as_deref();
     if let Some(path) = estate {
         session.file(path, Found::Named);
     }
@@ -67,7 +76,25 @@ pub fn check(paths: &[PathBuf], estate: Option<&Path>) -> CheckReport {
     session.same_names();
     session.fit(estate);
     let files: Vec<FileReport> = session.files.into_iter().map(|f| f.report).collect();
-    CheckReport { format: "firedrill.check/1", sound: files.iter().all(|f| f.problems.0.is_empty()), files }
+    CheckReport { format: FORMAT, sound: files.iter().all(|f| f.problems.0.is_empty()), files }
+}
+
+/// The file of an estate that is given by path, or by a name that stands for a file in `estates/` beside the files.
+fn estate_file(paths: &[PathBuf], named: &Path) -> Result<PathBuf, Problems> {
+    let name = named.to_str();
+    if named.is_file() || name.is_none() {
+        return Ok(named.to_owned());
+    }
+    let mut first = None;
+    for path in paths {
+        // Beside a file, and inside a directory.
+        let beside = if path.is_dir() { path.join("experiment.yaml") } else { path.clone() };
+        match load::find_estate(&beside, name) {
+            Ok(found) => return Ok(found),
+            Err(problems) => first = first.or(Some(problems)),
+        }
+    }
+    first.map_or_else(|| Ok(named.to_owned()), Err)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -284,6 +311,13 @@ fn unrecognised(file: &str, text: &str, tree: Node) -> Problem {
 }
 
 impl CheckReport {
+    /// Of an estate that is not there: nothing else was looked at.
+    fn unfounded(estate: &Path, problems: Problems) -> Self {
+        let file = estate.display().to_string();
+        let report = FileReport { file, kind: FileKind::Unknown, name: None, fits: Vec::new(), problems };
+        Self { format: FORMAT, sound: false, files: vec![report] }
+    }
+
     /// As text for people: what is wrong, then a line per sound file, then the sum.
     pub fn render(&self, look: Look) -> String {
         let mut text = String::new();

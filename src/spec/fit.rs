@@ -58,6 +58,7 @@ impl Fit<'_> {
             FaultSpec::ScaleToZero(scale) => {
                 self.target(&format!("{path}.target"), &scale.target, "deployments", word);
                 self.waves(path, &scale.target, &scale.waves);
+                self.some_ledger();
             }
             FaultSpec::RestoreBackup(restore) => {
                 self.target(&format!("{path}.from"), &restore.from, "backups", word);
@@ -113,6 +114,20 @@ impl Fit<'_> {
                 }
             },
         );
+    }
+
+    /// Where no database is hit itself, any ledger among the probes tells what was lost.
+    fn some_ledger(&mut self) {
+        let probes = &self.estate.value.probes;
+        let ledger = |name: &Name| matches!(probes.get(name), Some(ProbeSpec::Ledger(_)));
+        if self.experiment.objectives.rpo.is_none() || self.experiment.probes.iter().any(ledger) {
+            return;
+        }
+        self.finder.tell("objectives.rpo", Code::Contradiction, "nothing measures what is lost", |p| {
+            p.found("an RPO")
+                .expected("a `ledger` probe among `probes`")
+                .help("add one, or remove the RPO: it would never be judged")
+        });
     }
 
     fn waves(&mut self, path: &str, target: &Name, waves: &[Vec<Name>]) {

@@ -112,9 +112,23 @@ fn target(finder: &mut Finder<'_>, it: &Estate, name: &Name, target: &Target) {
         }
         Target::Staging(StagingTarget::Server(server)) => {
             secret(finder, &path("staging.server.url"), &server.url);
+            not_a_source(finder, it, &path("staging.server.url"), &server.url);
             finder.text(&path("staging.server.marker"), &server.marker);
         }
     }
+}
+
+/// A staging server must not be a database that the estate describes: a restore would overwrite it.
+fn not_a_source(finder: &mut Finder<'_>, it: &Estate, path: &str, url: &SecretRef) {
+    let same = it.targets.iter().find(|(_, t)| matches!(t, Target::Postgres(db) if db.url == *url));
+    let Some((name, _)) = same else { return };
+    let source = finder.source();
+    finder.tell(path, Code::Contradiction, format!("this is `{name}` itself, not a staging server"), |p| {
+        p.found(format!("the same secret as the `url` of `{name}`"))
+            .expected("a server of its own, with credentials of its own")
+            .help("a restore into a database that is in use would destroy it")
+            .see(source, &format!("targets.{name}.postgres.url"), "the database")
+    });
 }
 
 fn selector_at(finder: &mut Finder<'_>, path: &str, text: &str) {

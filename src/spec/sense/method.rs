@@ -17,6 +17,12 @@ pub(super) fn operation(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultS
             needs(finder, "rto", it.objectives.rto, "how long users may be without the service");
             needs(finder, "rpo", it.objectives.rpo, "how much acknowledged data may be lost; `0s` for none");
             no_use(finder, "restore", it.objectives.restore, "nothing is restored");
+            no_use(
+                finder,
+                "detect-and-decide",
+                it.objectives.detect_and_decide,
+                "the cluster notices and decides by itself",
+            );
         }
         FaultSpec::ScaleToZero(scale) => {
             needs(
@@ -41,6 +47,13 @@ pub(super) fn operation(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultS
                 "rto",
                 it.objectives.rto,
                 "a restore into staging disrupts nobody; `restore` is its objective",
+            );
+            no_use(finder, "redundancy", it.objectives.redundancy, "a restore into staging takes no member away");
+            no_use(
+                finder,
+                "detect-and-decide",
+                it.objectives.detect_and_decide,
+                "a restore into staging disrupts nobody",
             );
             no_promotion(finder, it, fault);
             backup(finder, restore);

@@ -67,6 +67,9 @@ fn a_given_estate_is_the_only_one_that_counts() {
     assert!(!production.sound);
     assert!(production.render(Look::Plain).contains("`restore-backup` is not allowed in production"));
     assert!(check(&experiment, Some(Path::new("experiments/estates/staging.yaml"))).sound);
+    assert!(check(&experiment, Some(Path::new("staging"))).sound);
+    let slip = check(&[PathBuf::from("experiments")], Some(Path::new("stagging")));
+    assert_eq!(slip.files[0].problems.0[0].nearest.as_deref(), Some("staging"));
 }
 
 #[test]
