@@ -9,6 +9,7 @@ pub mod digest;
 pub mod drill;
 pub mod effect;
 pub mod event;
+pub mod evidence;
 pub mod exercised;
 pub mod ledger;
 pub mod objective;

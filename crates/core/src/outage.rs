@@ -117,7 +117,8 @@ impl<'a> Record<'a> {
         let mut hole_from: Option<Mono> = None;
         let mut previous: Option<&Sample> = None;
         for sample in &by_due {
-            let missing = previous.is_some_and(|p| sample.seq > p.seq.saturating_add(1));
+            // Also where a successor counts from 0 again: what its forerunner had under way was never recorded.
+            let missing = previous.is_some_and(|p| Some(sample.seq) != p.seq.checked_add(1));
             match sample.outcome {
                 Outcome::Ok { .. } => counts.ok += 1,
                 Outcome::Failed(_) => counts.failed += 1,

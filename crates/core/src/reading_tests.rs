@@ -169,6 +169,16 @@ fn a_gap_in_the_record_may_hide_the_start_the_end_or_all_of_an_outage() {
 }
 
 #[test]
+fn a_successor_that_counts_from_0_again_leaves_a_hole() {
+    let mut samples = samples("++++----++++++++++++++++++");
+    for sample in &mut samples[12..] {
+        sample.seq -= 12;
+    }
+    let reading = read(&info(), &samples, STABLE, &watch("++++----++++++++++++++++++", WatchEnd::Satisfied));
+    assert_eq!(reading.episodes[0].end, Moment::between(Mono(7 * TICK), Mono(12 * TICK + TICK / 10)));
+}
+
+#[test]
 fn an_outage_with_a_long_gap_in_it_may_be_two() {
     // Ten ticks of silence between failures: it may have been up, and stable, in between.
     let reading = reading("++++---             ---+++++++++++++");
