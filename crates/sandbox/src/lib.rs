@@ -2,11 +2,18 @@
 //!
 //! Nothing here knows firedrill. Everything is reached over sockets, and everything goes when the owner goes.
 
+pub mod api;
+pub mod audit;
+pub mod cluster;
+mod controllers;
 pub mod estate;
+pub mod faults;
+mod kubelet;
 pub mod process;
 pub mod truth;
 
 mod part;
 mod serve;
 
+pub use kubelet::BackOff;
 pub use part::part_main;

@@ -81,7 +81,7 @@ fn take_directory(dir: &Path) -> Result<(), String> {
 /// One process that the owner asked for.
 struct Unit {
     id: u64,
-    dir: PathBuf,
+    owns: Vec<PathBuf>,
     /// Set when the main process was reaped and only stragglers are awaited.
     ended: Option<(Exit, u64)>,
 }
@@ -131,7 +131,7 @@ impl Keep {
         match serde_json::from_str(line) {
             Ok(Request::Spawn { id, spec }) => match self.spawn(&spec) {
                 Ok(pid) => {
-                    self.units.insert(pid, Unit { id, dir: spec.dir, ended: None });
+                    self.units.insert(pid, Unit { id, owns: spec.owns, ended: None });
                     say(&Event::Spawned { id, pid });
                 }
                 Err(error) => say(&Event::NotSpawned { id, message: error.to_string() }),
@@ -212,7 +212,7 @@ impl Keep {
             let Some(unit) = self.units.get(&main) else { continue };
             let stragglers: Vec<i32> = orphans
                 .iter()
-                .filter(|stat| stat.session == main || works_in(stat.pid, &unit.dir))
+                .filter(|stat| stat.session == main || unit.owns.iter().any(|dir| works_in(stat.pid, dir)))
                 .map(|stat| stat.pid)
                 .collect();
             if stragglers.is_empty()

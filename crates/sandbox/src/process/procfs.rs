@@ -58,13 +58,13 @@ fn all() -> Vec<ProcStat> {
 }
 
 /// Whether process `pid` works in `dir` or below it.
-pub fn works_in(pid: i32, dir: &Path) -> bool {
+pub(crate) fn works_in(pid: i32, dir: &Path) -> bool {
     fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir))
 }
 
 /// What is left of the sessions `mains` when the tree above them is broken: members of the sessions, and processes
 /// working under `dir` that have no terminal (nothing in a sandbox has one; a person who looks around there does).
-pub fn remains_of(mains: &HashSet<i32>, dir: &Path) -> Vec<ProcStat> {
+pub(crate) fn remains_of(mains: &HashSet<i32>, dir: &Path) -> Vec<ProcStat> {
     let left = |stat: &ProcStat| mains.contains(&stat.session) || (stat.tty == 0 && works_in(stat.pid, dir));
     all().into_iter().filter(|stat| stat.state != 'Z' && left(stat)).collect()
 }

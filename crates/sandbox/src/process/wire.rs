@@ -24,8 +24,11 @@ pub struct ProcessSpec {
     /// The whole environment besides `PATH`, `HOME`, `LANG` and `TZ`, which the keeper passes on: what happens to be set
     /// in the owner's shell (`PGHOST`, `KUBECONFIG`) must not steer the estate.
     pub env: BTreeMap<String, String>,
-    /// The working directory. It is also how processes that left the session are recognised as this one's.
+    /// The working directory.
     pub dir: PathBuf,
+    /// Directories that are this program's own: processes that left its session are recognised as its by working there,
+    /// and end with it.
+    pub owns: Vec<PathBuf>,
     /// Standard output and error are appended here.
     pub log: PathBuf,
     /// Drop to this user and group before the program starts.
@@ -33,13 +36,15 @@ pub struct ProcessSpec {
 }
 
 impl ProcessSpec {
-    /// A program without arguments, running in `dir` and logging to `log`.
+    /// A program without arguments, running in `dir`, which is its own, and logging to `log`.
     pub fn new(program: impl Into<String>, dir: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
         Self {
             program: program.into(),
             args: Vec::new(),
             env: BTreeMap::new(),
-            dir: dir.into(),
+            owns: vec![dir.clone()],
+            dir,
             log: log.into(),
             identity: None,
         }
