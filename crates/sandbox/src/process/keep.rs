@@ -1,6 +1,6 @@
 //! The keeper process: parent and reaper of everything in a sandbox, gone with its owner.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::procfs::works_in;
 use super::wire::{Event, Exit, ProcessSpec, Reach, Request};
-use super::{boottime_ns, children_of, descendants_of, release_segments};
+use super::{ProcStat, boottime_ns, children_of, descendants_of, release_segments};
 
 /// How long PostgreSQL may take over an immediate shutdown before it is killed like everything else.
 const POSTGRES_GRACE: Duration = Duration::from_secs(2);
@@ -84,6 +84,8 @@ struct Unit {
     owns: Vec<PathBuf>,
     /// Set when the main process was reaped and only stragglers are awaited.
     ended: Option<(Exit, u64)>,
+    /// Stragglers that were killed and not yet reaped: one that is dying no longer tells where it works.
+    lingering: HashSet<i32>,
 }
 
 /// The keeper's state: who runs, by process id.
@@ -131,7 +133,7 @@ impl Keep {
         match serde_json::from_str(line) {
             Ok(Request::Spawn { id, spec }) => match self.spawn(&spec) {
                 Ok(pid) => {
-                    self.units.insert(pid, Unit { id, owns: spec.owns, ended: None });
+                    self.units.insert(pid, Unit { id, owns: spec.owns, ended: None, lingering: HashSet::new() });
                     say(&Event::Spawned { id, pid });
                 }
                 Err(error) => say(&Event::NotSpawned { id, message: error.to_string() }),
@@ -189,7 +191,11 @@ impl Keep {
                 (None, Some(number)) => Exit::Signal(number),
                 (None, None) => continue,
             };
-            if let Some(unit) = self.units.get_mut(&pid.as_raw_nonzero().get()) {
+            let pid = pid.as_raw_nonzero().get();
+            for unit in self.units.values_mut() {
+                unit.lingering.remove(&pid);
+            }
+            if let Some(unit) = self.units.get_mut(&pid) {
                 unit.ended = Some((exit, boottime_ns()));
             }
         }
@@ -209,19 +215,17 @@ impl Keep {
         let ended: Vec<i32> =
             self.units.iter().filter(|(_, unit)| unit.ended.is_some()).map(|(&main, _)| main).collect();
         for main in ended {
-            let Some(unit) = self.units.get(&main) else { continue };
-            let stragglers: Vec<i32> = orphans
-                .iter()
-                .filter(|stat| stat.session == main || unit.owns.iter().any(|dir| works_in(stat.pid, dir)))
-                .map(|stat| stat.pid)
-                .collect();
-            if stragglers.is_empty()
+            let Some(unit) = self.units.get_mut(&main) else { continue };
+            let own = |stat: &&&ProcStat| stat.session == main || unit.owns.iter().any(|dir| works_in(stat.pid, dir));
+            let stragglers: Vec<i32> = orphans.iter().filter(own).map(|stat| stat.pid).collect();
+            unit.lingering.extend(&stragglers);
+            for pid in stragglers {
+                send(pid, Signal::KILL);
+            }
+            if unit.lingering.is_empty()
                 && let Some(Unit { id, ended: Some((exit, reaped_ns)), .. }) = self.units.remove(&main)
             {
                 say(&Event::Exited { id, exit, reaped_ns });
-            }
-            for pid in stragglers {
-                send(pid, Signal::KILL);
             }
         }
     }
@@ -248,11 +252,7 @@ impl Keep {
 
     /// Sends every descendant the signal chosen for it, again whenever one was reaped (its own children have then come
     /// to us), until none is left or the time is over. True when none is left.
-    async fn quiet(
-        &mut self,
-        grace: Duration,
-        choose: impl Fn(&[super::ProcStat], &super::ProcStat) -> Option<Signal>,
-    ) -> bool {
+    async fn quiet(&mut self, grace: Duration, choose: impl Fn(&[ProcStat], &ProcStat) -> Option<Signal>) -> bool {
         let deadline = tokio::time::sleep(grace);
         tokio::pin!(deadline);
         loop {
