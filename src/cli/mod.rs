@@ -61,6 +61,11 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    #[command(name = "scratch-keeper", hide = true)]
+    ScratchKeeper {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     #[command(name = "sandbox-part", hide = true)]
     SandboxPart {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -108,6 +113,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let form = if line.json { Form::Json } else { Form::Text };
     let setting = Setting { state: line.state, form };
     match line.command {
+        Command::ScratchKeeper { args } => return crate::scratch::scratch_keeper_main(args),
         Command::SandboxPart { args } => return firedrill_sandbox::part_main(args),
         Command::Check(c) => c.go(&setting),
         Command::Schema(c) => c.go(),

@@ -1,10 +1,12 @@
 //! The hands: the only place that changes the world. One file per primitive, each with three calls (apply, look, undo) and
 //! no loop, retry or judgement inside.
 
+pub mod database;
 mod delete;
 mod ledger;
 mod lock;
 mod scale;
+pub mod scratch;
 
 use crate::store::{InjectPermit, UndoPermit};
 use crate::targets::cluster::{Cluster, is_conflict};

@@ -3,3 +3,4 @@
 pub mod common;
 pub mod managers;
 pub mod preflight;
+pub mod staging;

@@ -4,5 +4,7 @@ pub mod backups;
 pub mod cluster;
 pub mod deployments;
 pub mod postgres;
+pub mod quote;
 pub mod scene;
 pub mod secrets;
+pub mod staging;

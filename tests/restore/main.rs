@@ -7,3 +7,6 @@ mod support;
 mod cuts;
 mod fetching;
 mod finding;
+mod keeping;
+mod staging;
+mod whole;

@@ -179,7 +179,7 @@ pub struct Entry {
     pub schema: String,
     /// Its owner.
     pub owner: String,
-    /// Its definition, kept only of the few kinds that are needed: `DATABASE` and `ENCODING`.
+    /// Its definition, kept only of the few kinds that are needed: `DATABASE` and `EXTENSION`.
     pub definition: Option<String>,
     /// Where its data lie.
     pub data: DataAt,
@@ -484,7 +484,7 @@ impl<R: Read> Scanner<R> {
             3 => DataAt::Nothing,
             other => return Err(damaged(format!("the state of its data is {other}, expected 1, 2 or 3"))),
         };
-        let keeps = matches!(kind.as_str(), "DATABASE" | "ENCODING");
+        let keeps = matches!(kind.as_str(), "DATABASE" | "EXTENSION");
         Ok(Entry { dump_id, tag, schema, owner, definition: keeps.then_some(definition), kind, data })
     }
 }

@@ -1,16 +1,10 @@
 //! Phases, timed, and their progress for whoever watches.
 
+use crate::clock::now;
 use firedrill_core::restore::{Phase, PhaseName};
 use firedrill_core::time::Mono;
-use rustix::time::{ClockId, clock_gettime};
 use std::fmt;
 use std::sync::Arc;
-
-/// `CLOCK_BOOTTIME` now.
-pub fn now() -> Mono {
-    let now = clock_gettime(ClockId::Boottime);
-    Mono(u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0))
-}
 
 /// How far a phase is.
 #[derive(Clone, Debug, PartialEq, Eq)]

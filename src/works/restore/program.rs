@@ -5,13 +5,14 @@
 //! the machine has it): a runner that is killed leaves no `pg_restore` behind.
 
 use crate::scratch::account::Account;
+use crate::scratch::process::leash;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -66,17 +67,6 @@ impl Program {
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
-}
-
-/// `setpriv` of util-linux, if it can bind a process's life to its parent's.
-pub(crate) fn leash() -> Option<&'static Path> {
-    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let find = || {
-        let path = PathBuf::from("/usr/bin/setpriv");
-        let help = Command::new(&path).arg("--help").output().ok()?;
-        String::from_utf8_lossy(&help.stdout).contains("--pdeathsig").then_some(path)
-    };
-    FOUND.get_or_init(find).as_deref()
 }
 
 /// How a program ended.

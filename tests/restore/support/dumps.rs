@@ -14,8 +14,6 @@ pub struct Dumps {
     pub before_wall_ns: i64,
 }
 
-pub const ORDERS: u64 = 3_000;
-
 /// Five tables with keys, a sequence, large objects, a view, a function, an extension, and a canary.
 pub const SCHEMA: &str = "
     create extension pgcrypto;
