@@ -57,13 +57,19 @@ pub fn duration(length: Nanos) -> String {
         9_950_000..999_500_000 => format!("{:.0} ms", ns / MS),
         999_500_000..9_999_500_000 => format!("{} s", trimmed(ns / S, 3)),
         9_999_500_000..119_950_000_000 => format!("{} s", trimmed(ns / S, 1)),
-        _ => compound((ns / S).round()),
+        _ => compound(ns / S, Rounding::Nearest),
     }
 }
 
-/// From two minutes on: the two largest units that are not zero.
-fn compound(seconds: f64) -> String {
-    let whole = format!("{seconds:.0}").parse::<u64>().unwrap_or(u64::MAX);
+/// From two minutes on: the two largest units that are not zero, rounded to the smaller of them.
+fn compound(seconds: f64, rounding: Rounding) -> String {
+    let grain = match seconds {
+        ..7_200.0 => 1.0,
+        ..172_800.0 => 60.0,
+        _ => 3_600.0,
+    };
+    let rounded = rounding.apply(seconds / grain, 0) * grain;
+    let whole = format!("{rounded:.0}").parse::<u64>().unwrap_or(u64::MAX);
     let (large, large_unit, small, small_unit) = match whole {
         0..7_200 => (whole / 60, "min", whole % 60, "s"),
         7_200..172_800 => (whole / 3_600, "h", whole % 3_600 / 60, "min"),
@@ -88,8 +94,8 @@ pub fn interval(of: Interval) -> String {
     let (lower_ns, upper_ns) = (of.lower_ns.0 as f64, upper.0 as f64);
     let width_ns = upper_ns - lower_ns;
     if upper.0 >= 120_000_000_000 {
-        let low = compound(Rounding::Down.apply(lower_ns / S, 0));
-        let high = compound(Rounding::Up.apply(upper_ns / S, 0));
+        let low = compound(lower_ns / S, Rounding::Down);
+        let high = compound(upper_ns / S, Rounding::Up);
         return if low == high { low } else { format!("{low} to {high}") };
     }
     let (unit, unit_ns, base) = if upper.0 < 1_000_000_000 {
@@ -119,7 +125,7 @@ fn floor(length: Nanos) -> String {
         0 => "0 s".to_owned(),
         1..1_000_000_000 => format!("{} ms", trimmed(Rounding::Down.apply(length.as_ms_f64(), 1), 1)),
         1_000_000_000..120_000_000_000 => format!("{} s", trimmed(Rounding::Down.apply(seconds, 2), 2)),
-        _ => compound(seconds.floor()),
+        _ => compound(seconds, Rounding::Down),
     }
 }
 
@@ -155,7 +161,13 @@ fn signed(seconds: f64, decimals: usize, rounding: Rounding) -> String {
         ""
     };
     let size = rounded.abs();
-    if size >= 600.0 { format!("{sign}{}", compound(size.round())) } else { format!("{sign}{size:.decimals$} s") }
+    // Before the origin, down is further away.
+    let away = match rounding {
+        Rounding::Down if rounded < 0.0 => Rounding::Up,
+        Rounding::Up if rounded < 0.0 => Rounding::Down,
+        other => other,
+    };
+    if size >= 600.0 { format!("{sign}{}", compound(size, away)) } else { format!("{sign}{size:.decimals$} s") }
 }
 
 /// A point as UTC time of day, to the millisecond.
@@ -256,6 +268,9 @@ mod tests {
         insta::assert_snapshot!(said.join(" | "), @"1.89 to 1.92 s | 12 to 20 ms | 14.82 to 14.90 s | 1.91 s | 0 to 11 ms | 2 min 5 s to 2 min 8 s | 29.996 to 30.004 s");
         assert_eq!(interval(Interval::new(ns(300.7), None)), "at least 5 min");
         assert_eq!(interval(Interval::ZERO), "0 s");
+        let long = interval(Interval::new(ns(7_290.5), Some(ns(7_965.2))));
+        assert_eq!(long, "2 h 1 min to 2 h 13 min");
+        assert_eq!(interval(Interval::new(ns(180_100.0), Some(ns(180_200.0)))), "2 d 2 h to 2 d 3 h");
     }
 
     proptest! {

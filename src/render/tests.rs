@@ -228,5 +228,42 @@ fn the_schema_that_is_kept_is_the_one_of_this_code() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/report.schema.json");
     let kept = std::fs::read_to_string(&path).expect("schema/report.schema.json");
     let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
-    assert!(kept == schema(), "the report has changed: run `firedrill schema --out schema`, and raise SCHEMA_VERSION if a reader of the last version could misread it");
+    assert!(
+        kept == schema(),
+        "the report has changed: run `firedrill schema --out schema`, and raise SCHEMA_VERSION if a reader of the last version could misread it"
+    );
+}
+
+/// The report with every length and every point of the drill multiplied.
+fn stretched(report: &Report, by: f64) -> Report {
+    fn stretch(value: &mut serde_json::Value, key: &str, by: f64) {
+        match value {
+            serde_json::Value::Number(n) if key.ends_with("_ns") => {
+                let product = n.as_f64().expect("a number") * by;
+                *value = serde_json::from_str(&format!("{product:.0}")).expect("a whole number");
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(|v| stretch(v, key, by)),
+            // The opening is a date, and dates are not stretched.
+            serde_json::Value::Object(map) => {
+                map.iter_mut().filter(|(key, _)| *key != "opened").for_each(|(key, v)| stretch(v, key, by));
+            }
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(report).expect("JSON");
+    stretch(&mut value, "", by);
+    serde_json::from_value(value).expect("still a report")
+}
+
+#[test]
+fn drills_of_no_length_of_microseconds_and_of_weeks_are_drawn_too() {
+    for (name, report) in all() {
+        for by in [0.0, 1e-6, 1e-3, 60.0, 3_600.0, 100_000.0] {
+            let page = html::render(&stretched(&report, by));
+            assert!(!page.contains("NaN") && !page.contains("inf\""), "{name} × {by}");
+            assert!(page.len() < 400_000, "{name} × {by} has {} bytes", page.len());
+            markdown::render(&stretched(&report, by));
+            junit::render(&stretched(&report, by));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The cards of the first screen: recovery time, loss, what was exercised, residue; or what refused the drill.
 
 use super::table::Tone;
-use super::{bar, status, unknown, words};
+use super::{bar, fig, status, unknown, words};
 use crate::render::figure;
 use crate::render::text::{capitalised, clean, counted};
 use firedrill_core::report::{
@@ -35,7 +35,7 @@ fn card(tone: Tone, title: &str, body: &Markup) -> Markup {
 fn big(class: Option<&str>, text: &str, beside: Option<&str>) -> Markup {
     let size = if text.chars().count() > SHORT_CHARS { "big long" } else { "big" };
     html! {
-        p class=(size) { span class=[class] { (words(text)) } @if let Some(beside) = beside { " " small { (beside) } } }
+        p class=(size) { span class=[class] { (words(&figure::unbroken(text))) } @if let Some(beside) = beside { " " small { (beside) } } }
     }
 }
 
@@ -112,7 +112,7 @@ fn times(recovery: &Recovery) -> Markup {
             @for (name, value) in pairs {
                 dt { (name) }
                 dd { @match value {
-                    Known::Known(length) => (figure::interval(*length)),
+                    Known::Known(length) => (fig(&figure::interval(*length))),
                     Known::Unknown(why) => (unknown(why)),
                 } }
             }

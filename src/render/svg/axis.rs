@@ -131,6 +131,9 @@ fn step_of(least: f64) -> f64 {
 fn said(seconds: f64, step: f64) -> String {
     let sign = if seconds < -1e-9 { "−" } else { "" };
     let size = seconds.abs();
+    if step >= 3_600.0 {
+        return format!("{sign}{:.0} h", size / 3_600.0);
+    }
     if step >= 60.0 {
         return format!("{sign}{:.0} min", size / 60.0);
     }

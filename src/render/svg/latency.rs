@@ -46,9 +46,19 @@ fn decade(exponent: i32) -> Nanos {
     Nanos(10_u64.saturating_pow(u32::try_from(exponent).unwrap_or(0)))
 }
 
+/// A decade in a few characters: the room beside the plot is narrow.
+fn decade_name(exponent: i32) -> String {
+    match exponent {
+        ..=11 => figure::duration(decade(exponent)).replace("1 min 40 s", "100 s"),
+        12 => "10³ s".to_owned(),
+        13 => "10⁴ s".to_owned(),
+        _ => "≥ 10⁵ s".to_owned(),
+    }
+}
+
 fn panel(stream: &StreamReport, scale: &Scale, format: Format, cursor: &mut Cursor) -> Markup {
     let (first, last) = decades(&stream.series.latency);
-    let (low, high) = (figure::duration(decade(first)), figure::duration(decade(last)));
+    let (low, high) = (decade_name(first), decade_name(last));
     let name = clean(&stream.info.stream.probe);
     let narrow = format == Format::Narrow;
     let label_y = if narrow { cursor.take(20.0) + 15.0 } else { 0.0 };
