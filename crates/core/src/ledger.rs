@@ -20,20 +20,18 @@ pub struct SeqRange {
     pub last: u64,
 }
 
-/// Some writes of one stream in one epoch, as ranges of their numbers: ascending, without overlap.
+/// Some writes of one stream, as ranges of their numbers: ascending, without overlap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Writes {
     /// Whose writes.
     pub stream: Stream,
-    /// The term of the runner that sent them: a successor counts from 0 again.
-    pub epoch: u64,
     /// Which.
     pub ranges: Vec<SeqRange>,
 }
 
 impl Writes {
     /// Gathers numbers in any order, repeats allowed, into ranges.
-    pub fn of(stream: Stream, epoch: u64, seqs: impl IntoIterator<Item = u64>) -> Self {
+    pub fn of(stream: Stream, seqs: impl IntoIterator<Item = u64>) -> Self {
         let sorted: BTreeSet<u64> = seqs.into_iter().collect();
         let mut ranges: Vec<SeqRange> = Vec::new();
         for seq in sorted {
@@ -42,7 +40,7 @@ impl Writes {
                 _ => ranges.push(SeqRange { first: seq, last: seq }),
             }
         }
-        Self { stream, epoch, ranges }
+        Self { stream, ranges }
     }
 
     /// How many.
@@ -127,13 +125,11 @@ impl Loss {
     }
 }
 
-/// The samples of one ledger stream in one epoch.
+/// The samples of one ledger stream. Over several runners the numbers must stay unique.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempts<'a> {
     /// Which stream.
     pub stream: &'a Stream,
-    /// The term of the runner that sent them.
-    pub epoch: u64,
     /// Its samples.
     pub samples: &'a [Sample],
 }
@@ -214,7 +210,7 @@ fn account_stream(
     landed: Option<Moment>,
     account: &mut Loss,
 ) -> Interval {
-    let ours = |writes: &&Writes| writes.stream == *attempts.stream && writes.epoch == attempts.epoch;
+    let ours = |writes: &&Writes| writes.stream == *attempts.stream;
     let found: Vec<Option<&Writes>> = readings.iter().map(|r| r.found.iter().find(ours)).collect();
     let (mut lost, mut doubtful, mut split) = (Vec::new(), Vec::new(), Vec::new());
     let mut span = Interval::ZERO;
@@ -262,7 +258,7 @@ fn account_stream(
         [(lost, &mut account.lost), (doubtful, &mut account.doubtful), (split, &mut account.split_brain)]
     {
         if !seqs.is_empty() {
-            into.push(Writes::of(attempts.stream.clone(), attempts.epoch, seqs));
+            into.push(Writes::of(attempts.stream.clone(), seqs));
         }
     }
     span
@@ -299,13 +295,13 @@ mod tests {
             at_ns: Mono(9_000),
             node: "db-1".into(),
             writable: Known::Known(()),
-            found: vec![Writes::of(stream(), 1, found)],
+            found: vec![Writes::of(stream(), found)],
         }
     }
 
     fn loss(samples: &[Sample], readings: &[LedgerReading], landed: Option<Moment>) -> Known<Loss> {
         let disruption = Moment::between(Mono(100), Mono(110));
-        account(&[Attempts { stream: &stream(), epoch: 1, samples }], readings, disruption, landed)
+        account(&[Attempts { stream: &stream(), samples }], readings, disruption, landed)
     }
 
     fn known(samples: &[Sample], one: &[u64], two: &[u64]) -> Loss {
@@ -327,7 +323,7 @@ mod tests {
         ]);
         let loss = known(&samples, &[0, 2, 6, 7, 12], &[0, 2, 6, 7, 12]);
         assert_eq!((loss.attempted, loss.acknowledged, loss.failed, loss.unknown), (7, 4, 1, 2));
-        assert_eq!(loss.lost, [Writes::of(stream(), 1, [1])]);
+        assert_eq!(loss.lost, [Writes::of(stream(), [1])]);
         assert_eq!((loss.recovered, loss.unexpected, loss.doubtful_count()), (1, 1, 0));
         assert_eq!(loss.quiet_ns, Some(Nanos(38)), "number 7 was acknowledged at 72");
         // Acknowledged between 10 and 12, the disruption between 100 and 110.
@@ -369,7 +365,7 @@ mod tests {
         let landed = Moment::between(Mono(25), Mono(35));
         let loss = loss(&samples, &readings, Some(landed)).known().unwrap().clone();
         // Number 3 was sent at 30, perhaps before the landing.
-        assert_eq!(loss.split_brain, [Writes::of(stream(), 1, [4, 5])]);
+        assert_eq!(loss.split_brain, [Writes::of(stream(), [4, 5])]);
         assert_eq!(loss.lost_count(), 3);
     }
 
@@ -385,22 +381,6 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_counts_its_own_writes() {
-        let (one, two) = (writes(&[OK; 3]), writes(&[OK; 2]));
-        let found = vec![Writes::of(stream(), 1, [0, 1, 2]), Writes::of(stream(), 2, [1])];
-        let reading = LedgerReading { found, ..reading([]) };
-        let stream = stream();
-        let attempts = [
-            Attempts { stream: &stream, epoch: 1, samples: &one },
-            Attempts { stream: &stream, epoch: 2, samples: &two },
-        ];
-        let disruption = Moment::between(Mono(100), Mono(110));
-        let loss = account(&attempts, &[reading.clone(), reading], disruption, None).known().unwrap().clone();
-        assert_eq!(loss.acknowledged, 5);
-        assert_eq!(loss.lost, [Writes::of(stream.clone(), 2, [0])]);
-    }
-
-    #[test]
     fn a_table_without_our_rows_has_lost_everything() {
         let samples = writes(&[OK; 3]);
         let empty = LedgerReading { found: Vec::new(), ..reading([]) };
@@ -411,7 +391,7 @@ mod tests {
     #[test]
     fn foreign_numbers_are_counted_without_being_listed() {
         let samples = writes(&[OK; 3]);
-        let vast = Writes { stream: stream(), epoch: 1, ranges: vec![SeqRange { first: 0, last: u64::MAX }] };
+        let vast = Writes { stream: stream(), ranges: vec![SeqRange { first: 0, last: u64::MAX }] };
         let all = LedgerReading { found: vec![vast], ..reading([]) };
         let loss = loss(&samples, &[all.clone(), all], None).known().unwrap().clone();
         assert_eq!((loss.lost_count(), loss.unexpected), (0, u64::MAX - 3));
@@ -443,7 +423,7 @@ mod tests {
 
         #[test]
         fn ranges_hold_what_was_put_in(seqs in prop::collection::btree_set(0_u64..100, 0..60), probe in 0_u64..100) {
-            let writes = Writes::of(stream(), 1, seqs.iter().copied());
+            let writes = Writes::of(stream(), seqs.iter().copied());
             prop_assert_eq!(writes.count(), seqs.len() as u64);
             prop_assert_eq!(writes.contains(probe), seqs.contains(&probe));
         }

@@ -106,7 +106,7 @@ fn loss(judged: &mut Judged) -> &mut Loss {
 }
 
 fn writes() -> Vec<Writes> {
-    vec![Writes { stream: stream(), epoch: 1, ranges: vec![SeqRange { first: 7, last: 9 }] }]
+    vec![Writes { stream: stream(), ranges: vec![SeqRange { first: 7, last: 9 }] }]
 }
 
 /// A change of the good drill.
