@@ -95,9 +95,6 @@ fn recovery(case: &Case<'_>, watch: &Watch) -> Option<Recovery> {
     Some(measure(&records, settings.stable_ns, watch, healer))
 }
 
-/// The samples of a case are numbered across its epochs (`case_seq`), so that all of them count as one.
-const ALL_EPOCHS: u64 = 0;
-
 /// The readings in the measuring's own words: rows by stream, with the numbers of the case.
 fn readings(case: &Case<'_>) -> Vec<LedgerReading> {
     let (readings, _) = case.readings();
@@ -113,11 +110,7 @@ fn readings(case: &Case<'_>) -> Vec<LedgerReading> {
             let ranges = ranges.iter().map(|(a, b)| SeqRange { first: case_seq(epoch, *a), last: case_seq(epoch, *b) });
             match found.iter_mut().find(|w| w.stream == stream.info.stream) {
                 Some(writes) => writes.ranges.extend(ranges),
-                None => found.push(Writes {
-                    stream: stream.info.stream.clone(),
-                    epoch: ALL_EPOCHS,
-                    ranges: ranges.collect(),
-                }),
+                None => found.push(Writes { stream: stream.info.stream.clone(), ranges: ranges.collect() }),
             }
         }
         found.iter_mut().for_each(|w| w.ranges.sort_by_key(|r| r.first));
@@ -141,7 +134,7 @@ fn loss(case: &Case<'_>, recovery: Option<&Recovery>, readings: &[LedgerReading]
         .streams
         .iter()
         .filter(|s| s.info.kind == "ledger")
-        .map(|s| Attempts { stream: &s.info.stream, epoch: ALL_EPOCHS, samples: &s.samples })
+        .map(|s| Attempts { stream: &s.info.stream, samples: &s.samples })
         .collect();
     let disruption = match recovery.map(|r| &r.disruption) {
         Some(Disruption::Seen(at)) => *at,
