@@ -24,6 +24,8 @@ pub mod rule;
 pub mod sample;
 pub mod schedule;
 pub mod sight;
+#[cfg(any(test, feature = "simulate"))]
+pub mod simulation;
 pub mod spread;
 pub mod time;
 pub mod verdict;

@@ -13,6 +13,9 @@ mod owed;
 mod recovery;
 mod tick;
 
+#[cfg(test)]
+mod properties;
+
 pub use apply::Illegal;
 pub use hear::{Input, Landing, Surveyed};
 pub use next::{Action, End, Next};
