@@ -3,7 +3,7 @@
 
 use super::{Drill, Input, Landing, StreamNow, Surveyed};
 use crate::effect::{Epoch, Holding, Reply, StepId, Undone, Version};
-use crate::event::{Answered, Event, Intent, LedgerReading, Record, Refusal, TakeOver, WorkEnd, WorkResult};
+use crate::event::{Answered, Event, Intent, Record, Refusal, TakeOver, WorkEnd, WorkResult};
 use crate::plan::{Plan, Work};
 use crate::sample::{Stream, StreamInfo, View};
 use crate::sight::{DeploymentsView, Sight, TargetView};
@@ -73,8 +73,7 @@ fn answered() -> impl Strategy<Value = Answered> {
 }
 
 fn ended() -> impl Strategy<Value = WorkEnd> {
-    let reading = LedgerReading { node: "db-0".to_owned(), timeline: 1, rows: Vec::new() };
-    let result = prop_oneof![Just(WorkResult::Failed("no".to_owned())), Just(WorkResult::Ledger(reading))];
+    let result = prop_oneof![Just(WorkResult::Failed("no".to_owned())), Just(WorkResult::Ledger(Vec::new()))];
     (work(), result).prop_map(|(work, result)| WorkEnd { work, result })
 }
 
@@ -89,7 +88,7 @@ fn sight() -> impl Strategy<Value = Sight> {
 
 fn event() -> impl Strategy<Value = Event> {
     let course = prop_oneof![
-        Just(Event::ProbingEnded),
+        Just(Event::ProbingEnded(Vec::new())),
         Just(Event::BaselineHeld),
         Just(Event::Fenced),
         Just(Event::LossSeen),
@@ -139,7 +138,7 @@ fn input() -> impl Strategy<Value = Input> {
         2 => sight().prop_map(Input::Sight),
         2 => landing.prop_map(Input::Landing),
         2 => (0..=STREAMS).prop_map(|n| Input::ProbingBegan(streams(n))),
-        1 => Just(Input::ProbingEnded),
+        1 => Just(Input::ProbingEnded(Vec::new())),
         2 => Just(Input::Fenced),
         1 => Just(Input::Abort("a person".to_owned())),
         1 => Just(Input::Versions(Err("it moved".to_owned()))),

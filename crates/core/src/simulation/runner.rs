@@ -7,7 +7,7 @@ use super::witness::Witness;
 use super::world::{Parked, UNIT, World, Write};
 use crate::drill::{Action, Drill, End, Input, Landing, Next, StreamNow, Surveyed};
 use crate::effect::{Effect, Epoch, Holding, Reply, StepId, Version};
-use crate::event::{Answered, Event, Intent, LedgerReading, Record, TakeOver, WorkEnd, WorkResult};
+use crate::event::{Answered, Event, Intent, Record, TakeOver, WorkEnd, WorkResult};
 use crate::plan::{Stage, Work};
 use crate::time::{Mono, Nanos, Stamp};
 use std::collections::VecDeque;
@@ -328,7 +328,7 @@ impl State {
         for action in &gone {
             did = true;
             match action {
-                Action::Probe => runner.queue.push_back((now, Op::Hear(Input::ProbingEnded))),
+                Action::Probe => runner.queue.push_back((now, Op::Hear(Input::ProbingEnded(Vec::new())))),
                 Action::Work(work) => runner.queue.retain(|(_, op)| !matches!(op, Op::Work(w) if w == work)),
                 _ => runner.queue.retain(|(_, op)| !matches!(op, Op::See)),
             }
@@ -415,10 +415,9 @@ impl State {
             }
             Op::See => self.see(s),
             Op::Work(work) => {
-                let reading = LedgerReading { node: "db-0".to_owned(), timeline: 1, rows: Vec::new() };
                 let result = match work {
                     Work::Restore => WorkResult::Failed("simulated".to_owned()),
-                    Work::ReadLedger { .. } => WorkResult::Ledger(reading),
+                    Work::ReadLedger { .. } => WorkResult::Ledger(Vec::new()),
                 };
                 self.work_ended(work, result);
             }

@@ -2,7 +2,7 @@
 
 use super::world::{UNIT, World};
 use crate::effect::{Effect, Kind, ObjectRef, StepId};
-use crate::event::{AbortRule, Opening, Settings};
+use crate::event::{AbortRule, Brief, Objectives, Opening, Settings};
 use crate::plan::{Heal, Ledgered, Plan, Stage, Step};
 use crate::sample::{Stream, StreamInfo, View};
 use crate::sight::{DeploymentView, DeploymentsView, Member, PostgresView, Server, Sight, Standby, TargetView};
@@ -215,5 +215,14 @@ fn opening(name: &str, baseline_ns: Nanos, deadline_units: u64) -> Opening {
         host: "host".to_owned(),
         sources: Vec::new(),
         settings,
+        brief: Brief {
+            title: name.to_owned(),
+            owner: "nobody".to_owned(),
+            description: None,
+            runbook: None,
+            objectives: Objectives::default(),
+            expect: None,
+            schedule: None,
+        },
     }
 }

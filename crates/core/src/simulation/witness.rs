@@ -91,7 +91,7 @@ impl Witness {
             }
             Event::ProbingBegan(_) if self.read => return Err("probes write after the ledger was read".to_owned()),
             Event::ProbingBegan(_) => self.probing = Some(world.now),
-            Event::ProbingEnded => self.probing = None,
+            Event::ProbingEnded(_) => self.probing = None,
             Event::WorkBegan(work) => self.work(*work, s, world)?,
             Event::Looked { step, holding: Holding::Ours } => self.seen_ours.push(*step),
             Event::Undone { step, outcome } => self.settle(*step, outcome, s, world)?,
