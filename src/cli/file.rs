@@ -2,13 +2,12 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::{Form, Setting, out};
-use crate::filers::FilerSpec;
+use crate::filers::Filer;
 use crate::render;
 use crate::runner::RunError;
 use crate::store::Journal;
 use firedrill_core::assemble::{self, Material, StoredChunk};
 use firedrill_core::report::Report;
-use std::path::Path;
 
 /// Makes the report of a drill from its journal alone, and keeps it there.
 ///
@@ -26,24 +25,21 @@ pub(crate) async fn make(journal: &Journal, drill: &str) -> Result<Report, RunEr
     Ok(report)
 }
 
-/// Files a report wherever the estate says. What cannot be filed is said, and kept in the journal.
-pub(crate) fn file(report: &Report, to: &[FilerSpec], base: &Path) -> Vec<String> {
+/// Files a report with every filer, and says where it lies. What cannot be filed is said, and kept in the journal.
+pub(crate) fn file(report: &Report, filers: &[Box<dyn Filer>]) -> Vec<String> {
     let rendered = render::all(report);
-    let mut places = Vec::new();
-    for spec in to {
-        let FilerSpec::Directory(dir) = spec;
-        let path = base.join(dir).join(&report.experiment.name).join("report.json");
-        let written =
-            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, &rendered.json));
-        match written {
-            Ok(()) => places.push(path.display().to_string()),
+    let mut pages = Vec::new();
+    for filer in filers {
+        match filer.file(report, &rendered) {
+            Ok(filed) => pages.push(filed.page),
             Err(e) => out::error(&format!(
-                "the report could not be filed: {e}. It is kept in the journal: firedrill report {}",
+                "the report was not filed to {}: {e}. It is kept in the journal: firedrill report {}",
+                filer.name(),
                 report.identity.drill
             )),
         }
     }
-    places
+    pages
 }
 
 /// Says how a drill ended, and gives its exit code.

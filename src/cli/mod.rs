@@ -113,8 +113,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let form = if line.json { Form::Json } else { Form::Text };
     let setting = Setting { state: line.state, form };
     match line.command {
-        Command::ScratchKeeper { args } => return crate::scratch::scratch_keeper_main(args),
         Command::SandboxPart { args } => return firedrill_sandbox::part_main(args),
+        Command::ScratchKeeper { args } => return crate::scratch::scratch_keeper_main(args),
         Command::Check(c) => c.go(&setting),
         Command::Schema(c) => c.go(),
         Command::Completions { shell } => {

@@ -1,7 +1,9 @@
 //! `run`: one drill, from its file to its report.
 
 use crate::cli::exit::Exit;
-use crate::cli::{Form, Setting, file, live, out, signals, undo};
+use crate::cli::{Setting, file, live, out, signals, undo};
+use crate::filers::directory::{Directory, Layout};
+use crate::filers::{Filer, FilerSpec};
 use crate::runner::{self, RunError};
 use crate::spec::load;
 use crate::store::{DrillLock, Journal};
@@ -20,7 +22,7 @@ pub(crate) struct Run {
     /// The estate: a name that stands for `estates/NAME.yaml` beside the experiment, or a file
     #[arg(long, value_name = "NAME")]
     estate: Option<String>,
-    /// File the report into this directory, besides what the estate says
+    /// File the report into DIR/EXPERIMENT, besides what the estate says
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -40,7 +42,15 @@ impl Run {
         let journal = Journal::open(&setting.state_dir()).await?;
         let (pictures, shown) = watch::channel(runner::progress::Picture::default());
         let abort = signals::abort_token(shown.clone(), setting.state_dir());
-        let left = undo::deal_with_the_dead(&journal, "a start after a crash", &abort, &pictures, setting).await?;
+        let left = undo::deal_with_the_dead(
+            &journal,
+            "a start after a crash",
+            &abort,
+            &pictures,
+            setting,
+            self.out.as_deref(),
+        )
+        .await?;
         if left == Exit::Residue {
             return Ok(left);
         }
@@ -61,11 +71,11 @@ impl Run {
         }
         runner::points::reached("before report");
         let report = file::make(&journal, &id).await?;
-        let mut filed = file::file(&report, &to, std::path::Path::new("."));
+        let mut filers: Vec<Box<dyn Filer>> = to.iter().map(FilerSpec::build).collect();
         if let Some(dir) = &self.out {
-            let spec = crate::filers::FilerSpec::Directory(dir.display().to_string());
-            filed.extend(file::file(&report, &[spec], std::path::Path::new(".")));
+            filers.insert(0, Box::new(Directory::new(dir, Layout::Plain)));
         }
+        let filed = file::file(&report, &filers);
         Ok(file::tell(&report, &filed, setting).worst(left))
     }
 }
@@ -100,9 +110,4 @@ pub(crate) fn failed(error: &RunError) -> Exit {
             Exit::Refused
         }
     }
-}
-
-/// Whether a person may be watching.
-pub(crate) fn is_for_people(form: Form) -> bool {
-    form == Form::Text
 }

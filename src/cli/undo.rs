@@ -3,17 +3,25 @@
 use crate::cli::exit::Exit;
 use crate::cli::run::failed;
 use crate::cli::{Form, Setting, file, out, signals};
+use crate::filers::directory::{Directory, Layout};
+use crate::filers::{Filer, FilerSpec};
 use crate::runner::progress::Picture;
 use crate::runner::{self, RunError};
 use crate::spec::load;
 use crate::store::Journal;
 use clap::Args;
+use firedrill_core::drill::Drill;
+use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Put back what is still owed of drills whose runner died, and report them.
 #[derive(Debug, Args)]
-pub(crate) struct Undo {}
+pub(crate) struct Undo {
+    /// File the reports into DIR/EXPERIMENT, besides what their estates say
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
 
 impl Undo {
     pub(crate) async fn go(&self, setting: &Setting) -> Exit {
@@ -34,7 +42,7 @@ impl Undo {
             }
             return Ok(Exit::Pass);
         }
-        deal_with_the_dead(&journal, "a person's `undo`", &abort, &pictures, setting).await
+        deal_with_the_dead(&journal, "a person's `undo`", &abort, &pictures, setting, self.out.as_deref()).await
     }
 }
 
@@ -48,6 +56,7 @@ pub(crate) async fn deal_with_the_dead(
     abort: &CancellationToken,
     pictures: &watch::Sender<Picture>,
     setting: &Setting,
+    out_dir: Option<&Path>,
 ) -> Result<Exit, RunError> {
     let mut worst = Exit::Pass;
     for recovered in runner::recover(journal, why, abort, pictures).await? {
@@ -56,8 +65,12 @@ pub(crate) async fn deal_with_the_dead(
         match recovered.finish {
             Ok(finish) => {
                 let report = file::make(journal, &recovered.drill).await?;
-                let to = estate_filers(&finish.drill);
-                let filed = file::file(&report, &to, std::path::Path::new("."));
+                let mut filers: Vec<Box<dyn Filer>> =
+                    estate_filers(&finish.drill).iter().map(FilerSpec::build).collect();
+                if let Some(dir) = out_dir {
+                    filers.insert(0, Box::new(Directory::new(dir, Layout::Plain)));
+                }
+                let filed = file::file(&report, &filers);
                 file::tell(&report, &filed, setting);
                 if !finish.drill.closed {
                     worst = worst.worst(Exit::Residue);
@@ -73,7 +86,7 @@ pub(crate) async fn deal_with_the_dead(
 }
 
 /// Where the estate of a drill wants reports, from the journal's own copy of it.
-fn estate_filers(drill: &firedrill_core::drill::Drill) -> Vec<crate::filers::FilerSpec> {
+fn estate_filers(drill: &Drill) -> Vec<FilerSpec> {
     let source = drill.opening.as_ref().and_then(|o| o.sources.iter().find(|s| s.role == "estate"));
     let parsed = source.and_then(|s| load::parse_estate(&s.path, s.text.as_bytes()).ok());
     parsed.map(|e| e.value.file).unwrap_or_default()

@@ -8,16 +8,23 @@ mod lock;
 mod scale;
 pub mod scratch;
 
+use crate::faults::FaultSpec;
+use crate::scratch::Scratch;
+use crate::scratch::handle::KeeperProgram;
+use crate::spec::estate::{StagingTarget, Target};
 use crate::store::{InjectPermit, UndoPermit};
 use crate::targets::cluster::{Cluster, is_conflict};
 use crate::targets::scene::Scene;
+use crate::targets::staging::StagingServer;
 use firedrill_core::effect::{Effect, Holding, Reply, Version};
 use firedrill_core::plan::Fact;
 use firedrill_core::time::Mono;
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// How long one write may take before nobody knows whether it landed.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +47,8 @@ pub struct Hands {
     pub urls: HashMap<String, SecretString>,
     /// The scene, for what staging needs of the files.
     pub scene: Scene,
+    /// The scratches that this runner made and holds, by target: each lives while its handle does.
+    pub scratches: Mutex<HashMap<String, Scratch>>,
 }
 
 /// What came of an effect.
@@ -64,8 +73,11 @@ impl Hands {
             Effect::Scale { object, was, put } => (scale::apply(self, object, *was, *put, permit).await, Vec::new()),
             Effect::Delete { pod, grace_s } => (delete::apply(self, pod, *grace_s, permit).await, Vec::new()),
             Effect::Ledger { target } => (ledger::apply(self, target, permit).await, Vec::new()),
-            Effect::Scratch { target, dir } => (Reply::Rejected(format!("{target} {dir} {permit:?}")), Vec::new()),
-            Effect::Database { target } => (Reply::Rejected(format!("{target} {permit:?}")), Vec::new()),
+            Effect::Scratch { target, dir } => (self.make_scratch(target, dir, permit).await, Vec::new()),
+            Effect::Database { target } => match self.staging_server(target).await {
+                Ok(server) => (database::apply(&server, &self.drill).await, Vec::new()),
+                Err(why) => (Reply::Rejected(why), Vec::new()),
+            },
         };
         Done { sent_ns, done_ns: crate::clock::now(), reply, facts }
     }
@@ -80,8 +92,11 @@ impl Hands {
             Effect::Scale { object, was, put } => scale::look(self, object, *was, *put).await,
             Effect::Delete { pod, .. } => delete::look(self, pod).await,
             Effect::Ledger { target } => ledger::look(self, target).await,
-            Effect::Scratch { target, dir } => Err(format!("{target} {dir}")),
-            Effect::Database { target } => Err(target.clone()),
+            Effect::Scratch { dir, .. } => Ok((scratch::look(Path::new(dir), &self.drill), Version::default())),
+            Effect::Database { target } => {
+                let server = self.staging_server(target).await?;
+                Ok((database::look(&server, &self.drill).await?, Version::default()))
+            }
         }
     }
 
@@ -95,8 +110,11 @@ impl Hands {
             Effect::Scale { object, was, .. } => scale::undo(self, object, *was, seen, permit).await,
             Effect::Delete { .. } => Err("a deleted pod cannot be given back".to_owned()),
             Effect::Ledger { target } => ledger::undo(self, target, permit).await,
-            Effect::Scratch { target, dir } => Err(format!("{target} {dir} {permit:?}")),
-            Effect::Database { target } => Err(format!("{target} {permit:?}")),
+            Effect::Scratch { target, dir } => self.end_scratch(target, dir).await,
+            Effect::Database { target } => {
+                let server = self.staging_server(target).await?;
+                certain(database::undo(&server, &self.drill).await)
+            }
         }
     }
 
@@ -126,6 +144,48 @@ impl Hands {
         }
     }
 
+    async fn make_scratch(&self, target: &str, dir: &str, _permit: InjectPermit) -> Reply {
+        match scratch::apply(Path::new(dir), &self.drill, &KeeperProgram::own()).await {
+            Ok(made) => {
+                self.return_scratch(target, made).await;
+                Reply::Applied
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    async fn end_scratch(&self, target: &str, dir: &str) -> Result<(), String> {
+        if let Some(made) = self.take_scratch(target).await {
+            return made.end().await.map_err(|e| e.to_string());
+        }
+        // The runner that made it is dead: without its handle, by its marker.
+        let (dir, drill) = (PathBuf::from(dir), self.drill.clone());
+        let undone = tokio::task::spawn_blocking(move || scratch::undo(&dir, &drill)).await;
+        undone.map_err(|e| e.to_string()).and_then(certain)
+    }
+
+    /// Takes the scratch that was made for a target, for work in it.
+    pub async fn take_scratch(&self, target: &str) -> Option<Scratch> {
+        self.scratches.lock().await.remove(target)
+    }
+
+    /// Gives it back, for its undo.
+    pub async fn return_scratch(&self, target: &str, scratch: Scratch) {
+        self.scratches.lock().await.insert(target.to_owned(), scratch);
+    }
+
+    async fn staging_server(&self, target: &str) -> Result<StagingServer, String> {
+        for fault in &self.scene.loaded.experiment.method {
+            if let FaultSpec::RestoreBackup(restore) = fault
+                && let Some((_, Target::Staging(StagingTarget::Server(server)))) =
+                    self.scene.loaded.estate.targets.iter().find(|(name, _)| name.as_str() == target)
+            {
+                return restore.server(&self.scene, server).await.map_err(|r| r.why);
+            }
+        }
+        Err(format!("`{target}` is not a staging server of this experiment"))
+    }
+
     fn namespaced<K>(&self, namespace: &str) -> kube::Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
@@ -143,6 +203,14 @@ enum Trouble {
     Timeout,
     #[error("{0}")]
     Api(#[from] kube::Error),
+}
+
+/// Whether something was certainly done.
+fn certain(reply: Reply) -> Result<(), String> {
+    match reply {
+        Reply::Applied => Ok(()),
+        Reply::Conflict(why) | Reply::Rejected(why) | Reply::Unknown(why) => Err(why),
+    }
 }
 
 async fn timed<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Trouble> {

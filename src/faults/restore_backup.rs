@@ -1,16 +1,35 @@
 //! `restore-backup`: a backup is restored into staging, and asked the questions that matter.
 
+use crate::faults::arming::{self, RANK_STAGING};
 use crate::faults::{Fault, Reach};
 use crate::guards::preflight::Preflight;
-use crate::spec::scalar::{Bytes, Name, Span};
+use crate::guards::{common, staging as staging_guards};
+use crate::scratch::account::Account;
+use crate::scratch::binaries::Binaries;
+use crate::spec::estate::{BackupsTarget, ScratchStaging, ServerStaging, StagingTarget, Target};
+use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
+use crate::targets::backups::{BackupStore, BackupsAccess};
+use crate::targets::postgres::brief;
 use crate::targets::scene::Scene;
+use crate::targets::secrets;
+use crate::targets::staging::{Permission, StagingServer};
+use crate::works::restore::fetch::FetchPlan;
+use crate::works::restore::find::{Choice, FindPlan, find};
+use crate::works::restore::run::{Into, RestoreJob};
+use crate::works::restore::stage_server::ReadyServer;
 use firedrill_core::drill::{Landing, Surveyed};
-use firedrill_core::plan::Plan;
+use firedrill_core::effect::Effect;
+use firedrill_core::event::Refusal;
+use firedrill_core::plan::{Fact, Heal, Ledgered, Plan, Stage, Step};
 use firedrill_core::sight::Sight;
-use firedrill_core::time::Mono;
+use firedrill_core::time::{Known, Mono};
 use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 /// Restores a backup into staging and verifies it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -96,12 +115,230 @@ impl Fault for RestoreBackup {
         vec![&self.from, &self.into]
     }
 
-    async fn survey(&self, _scene: &Scene) -> Surveyed {
-        Preflight::default().end(None)
+    async fn survey(&self, scene: &Scene) -> Surveyed {
+        let mut preflight = Preflight::default();
+        let plan = match self.look_around(scene, &mut preflight).await {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                preflight.refuse(refusal);
+                None
+            }
+        };
+        preflight.end(plan)
     }
 
     /// Nothing is injected, so nothing lands.
     fn landed(&self, _plan: &Plan, _injected: Mono, _seen: &[Sight]) -> Landing {
         Landing::NotYet
+    }
+}
+
+impl RestoreBackup {
+    fn backups<'a>(&self, scene: &'a Scene) -> Result<&'a BackupsTarget, Refusal> {
+        match scene.loaded.estate.targets.get(&self.from) {
+            Some(Target::Backups(target)) => Ok(target),
+            _ => Err(Refusal::new(
+                format!("`{}` is not a `backups` target", self.from),
+                "Name one in the estate's `targets`.",
+            )),
+        }
+    }
+
+    fn staging<'a>(&self, scene: &'a Scene) -> Result<&'a StagingTarget, Refusal> {
+        match scene.loaded.estate.targets.get(&self.into) {
+            Some(Target::Staging(target)) => Ok(target),
+            _ => Err(Refusal::new(
+                format!("`{}` is not a `staging` target", self.into),
+                "Name one in the estate's `targets`.",
+            )),
+        }
+    }
+
+    /// Where the backups are, with the secrets that reach them.
+    async fn access(&self, scene: &Scene) -> Result<BackupsAccess, Refusal> {
+        let s3 = &self.backups(scene)?.s3;
+        let keys = secret(scene, s3.access_key.as_ref()).await?.zip(secret(scene, s3.secret_key.as_ref()).await?);
+        Ok(BackupsAccess {
+            bucket: s3.bucket.clone(),
+            prefix: s3.prefix.clone(),
+            region: s3.region.clone(),
+            endpoint: s3.endpoint.clone(),
+            keys,
+        })
+    }
+
+    fn find_plan(&self, reference_wall_ns: i64) -> FindPlan {
+        let choice = match &self.select {
+            BackupSelection::Newest => Choice::Newest,
+            BackupSelection::OlderThan(age) => Choice::OlderThan(age.0),
+            BackupSelection::Key(key) => Choice::Key(key.clone()),
+        };
+        FindPlan { choice, ..FindPlan::newest(reference_wall_ns) }
+    }
+
+    /// The server that is there already, with what every guard holds it against.
+    pub(crate) async fn server(&self, scene: &Scene, server: &ServerStaging) -> Result<StagingServer, Refusal> {
+        let unreadable = |e: secrets::SecretError| Refusal::new(e.to_string(), "Mend the reference in the estate.");
+        let url = secrets::resolve(&server.url, &scene.base, scene.reader.as_ref()).await.map_err(unreadable)?;
+        let allowed = scene.loaded.estate.allow.iter().any(|word| word.as_str() == "restore-backup");
+        let of = self.backups(scene)?.of.as_ref();
+        let production = of.and_then(|name| scene.urls.get(name)).cloned();
+        let source_system_identifier = match &production {
+            Some(url) => system_identifier(url).await,
+            None => Known::Unknown("the backups do not say whose data they are: name `of` in the estate".to_owned()),
+        };
+        Ok(StagingServer {
+            url,
+            marker: server.marker.clone(),
+            permission: if allowed { Permission::Allowed } else { Permission::NotAllowed },
+            production: production.map_or_else(
+                || Known::Unknown("the backups do not say whose data they are: name `of` in the estate".to_owned()),
+                Known::Known,
+            ),
+            source_system_identifier,
+        })
+    }
+
+    /// Everything the restore needs to know.
+    ///
+    /// # Errors
+    /// A refusal when a secret or a target is not there any more.
+    pub(crate) async fn job(&self, scene: &Scene) -> Result<RestoreJob, Refusal> {
+        let (into, binaries) = match self.staging(scene)? {
+            StagingTarget::Scratch(scratch) => {
+                let binaries = scratch.binaries.as_ref().map(|dir| scene.base.join(dir));
+                (Into::Scratch { tuning: scratch.tuning }, binaries)
+            }
+            StagingTarget::Server(server) => {
+                let server = self.server(scene, server).await?;
+                (Into::Server(Box::new(ReadyServer { server, drill: scene.drill.clone() })), None)
+            }
+        };
+        let fetch = FetchPlan {
+            range_bytes: self.range.map_or(FetchPlan::default().range_bytes, |r| r.0),
+            ..FetchPlan::default()
+        };
+        Ok(RestoreJob {
+            access: self.access(scene).await?,
+            find: self.find_plan(crate::clock::stamp().wall_ns),
+            fetch,
+            into,
+            binaries,
+            jobs: self.jobs,
+            checks: self.verify.clone(),
+            drill: scene.drill.clone(),
+            within: Some(scene.loaded.experiment.recover.deadline.duration()),
+        })
+    }
+
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
+        common::window(scene, preflight, jiff::Timestamp::now());
+        let access = self.access(scene).await?;
+        let store = BackupStore::open(access).await;
+        let place = format!("s3://{}/{}", store.bucket(), store.prefix());
+        match find(&store, &self.find_plan(crate::clock::stamp().wall_ns)).await {
+            Ok(found) => preflight.note(
+                "the backup",
+                "one that can be restored",
+                format!("{} ({})", found.object.key, found.chosen_by),
+            ),
+            // A prefix without a backup is what such a drill is to find out: it is proven bad, and no refusal.
+            Err(e) if e.is_proof() => preflight.note("the backup", "one that can be restored", e.to_string()),
+            Err(e) => preflight.require(
+                "the store of backups",
+                place.clone(),
+                e.to_string(),
+                Known::Known(false),
+                "See that the bucket, its endpoint and the credentials are right.",
+            ),
+        }
+        let staging = self.staging(scene)?;
+        let parent = match staging {
+            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
+            _ => scratch_parent(scene),
+        };
+        let parent = std::path::absolute(&parent).unwrap_or(parent);
+        let dir = parent.join(format!("firedrill-scratch-{}", scene.drill));
+        let mut steps = arming::steps(scene, None);
+        let scratch = Effect::Scratch { target: self.into.to_string(), dir: dir.display().to_string() };
+        steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect: scratch });
+        match staging {
+            StagingTarget::Scratch(scratch) => {
+                let found = Binaries::find(scratch.binaries.as_ref().map(|b| scene.base.join(b)).as_deref(), None);
+                let (shown, ok) = match &found {
+                    Ok(_) => ("found".to_owned(), true),
+                    Err(e) => (e.to_string(), false),
+                };
+                preflight.require(
+                    "PostgreSQL's programs",
+                    "initdb, postgres, pg_restore",
+                    shown,
+                    Known::Known(ok),
+                    "Install PostgreSQL of the backup's major version, or name `binaries` in the estate.",
+                );
+            }
+            StagingTarget::Server(server) => {
+                let server = self.server(scene, server).await?;
+                for check in staging_guards::survey(&server).await {
+                    let found = check.found.known().cloned().unwrap_or_default();
+                    preflight.require(
+                        &check.name,
+                        check.expected,
+                        found,
+                        check.ok,
+                        "Every guard of a restore must agree. Correct the staging target; nothing was written.",
+                    );
+                }
+                let effect = Effect::Database { target: self.into.to_string() };
+                steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect });
+            }
+        }
+        if preflight.refused() {
+            return Ok(None);
+        }
+        Ok(Some(Plan {
+            fault: "restore-backup".to_owned(),
+            steps,
+            heal: Heal::Work,
+            watch: Vec::new(),
+            members: 0,
+            ledger: Ledgered::No,
+            facts: vec![
+                Fact::new("backups", place, "the estate"),
+                Fact::new("staging", self.into.as_str(), "the estate"),
+            ],
+            untouched: vec!["production: the backup is only read".to_owned()],
+        }))
+    }
+}
+
+async fn secret(scene: &Scene, of: Option<&SecretRef>) -> Result<Option<SecretString>, Refusal> {
+    let Some(reference) = of else { return Ok(None) };
+    let found = secrets::resolve(reference, &scene.base, scene.reader.as_ref()).await;
+    found.map(Some).map_err(|e| Refusal::new(e.to_string(), "Mend the reference in the estate, or what it refers to."))
+}
+
+/// Where a scratch is made when the estate names no place: PostgreSQL may run as another user than we do, so the directory
+/// must be one that others can enter.
+fn scratch_parent(scene: &Scene) -> std::path::PathBuf {
+    match Account::choose() {
+        Ok(account) if account.reaches(&scene.state_dir) => scene.state_dir.clone(),
+        _ => std::env::temp_dir(),
+    }
+}
+
+async fn system_identifier(url: &SecretString) -> Known<String> {
+    let asked = async {
+        let options = PgConnectOptions::from_str(url.expose_secret())?;
+        let mut connection = options.application_name("firedrill").disable_statement_logging().connect().await?;
+        let sql = "select system_identifier::text from pg_control_system()";
+        let found: String = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok::<_, sqlx::Error>(found)
+    };
+    match tokio::time::timeout(std::time::Duration::from_secs(5), asked).await {
+        Ok(Ok(found)) => Known::Known(found),
+        Ok(Err(e)) => Known::Unknown(format!("the source could not be asked: {}", brief(&e))),
+        Err(_) => Known::Unknown("the source did not answer within 5 s".to_owned()),
     }
 }

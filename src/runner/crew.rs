@@ -146,7 +146,8 @@ impl Crew {
                     stopped.run_until_cancelled(watch(&shared, &plan, &out)).await;
                 }
                 (Action::Work(work), Some(plan)) => {
-                    stopped.run_until_cancelled(do_work(&shared, *work, &plan, &out)).await;
+                    let _ = plan;
+                    do_work(&shared, *work, &out, &stopped).await;
                 }
                 (Action::Apply(_), _) | (_, None) => {}
             }
@@ -343,11 +344,17 @@ enum Eyes {
     Deployments(DeploymentEyes),
 }
 
-async fn do_work(shared: &Shared, work: Work, plan: &Plan, out: &mpsc::UnboundedSender<Message>) {
+async fn do_work(shared: &Shared, work: Work, out: &mpsc::UnboundedSender<Message>, stop: &CancellationToken) {
     let _ = out.send(Message::Said(Input::WorkBegan(work)));
-    let result = match work {
-        Work::ReadLedger { .. } => crate::works::ledger::read(&shared.scene).await,
-        Work::Restore => crate::works::restore_work::run(&shared.scene, plan).await,
+    let result = match (work, &shared.fault) {
+        (Work::ReadLedger { .. }, _) => stop.run_until_cancelled(crate::works::ledger::read(&shared.scene)).await,
+        // It ends its own children when it is told to stop.
+        (Work::Restore, FaultSpec::RestoreBackup(spec)) => {
+            Some(crate::works::restore_work::run(spec, &shared.hands, stop).await)
+        }
+        (Work::Restore, _) => None,
     };
-    let _ = out.send(Message::Said(Input::WorkEnded(firedrill_core::event::WorkEnd { work, result })));
+    if let Some(result) = result {
+        let _ = out.send(Message::Said(Input::WorkEnded(firedrill_core::event::WorkEnd { work, result })));
+    }
 }

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// How long a fault may take to be seen at its target.
@@ -215,6 +216,7 @@ async fn build(opening: Opening, loaded: Loaded, state_dir: &Path) -> Result<Pre
         cluster,
         urls: by_text,
         scene: scene.clone(),
+        scratches: Mutex::default(),
     };
     Ok(Prepared { opening, scene, hands })
 }

@@ -30,7 +30,7 @@ pub async fn check(destination: &Destination, plan: &VerifyPlan, cancel: &Cancel
         return unknown(format!("there is no {} (it comes with PostgreSQL 14)", path.display()));
     }
     let jobs = format!("--jobs={}", plan.jobs.max(1));
-    let flags: [&dyn AsRef<std::ffi::OsStr>; 4] = [&"--heapallindexed", &"--parent-check", &jobs, connection];
+    let flags: [&(dyn AsRef<std::ffi::OsStr> + Sync); 4] = [&"--heapallindexed", &"--parent-check", &jobs, connection];
     let mut amcheck = Program::new(path, &flags, &plan.account, &plan.directory);
     amcheck.env = vec![
         ("PGPASSWORD".to_owned(), password.expose_secret().to_owned()),

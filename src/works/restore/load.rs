@@ -76,7 +76,7 @@ pub async fn load(
     let jobs = format!("--jobs={}", plan.jobs.max(1));
     let mut use_list = std::ffi::OsString::from("--use-list=");
     use_list.push(&list);
-    let flags: [&dyn AsRef<std::ffi::OsStr>; 9] = [
+    let flags: [&(dyn AsRef<std::ffi::OsStr> + Sync); 9] = [
         &connection,
         &jobs,
         &use_list,

@@ -34,7 +34,7 @@ pub struct Program {
 
 impl Program {
     /// A program with arguments.
-    pub fn new(path: PathBuf, args: &[&dyn AsRef<OsStr>], account: &Account, directory: &Path) -> Self {
+    pub fn new(path: PathBuf, args: &[&(dyn AsRef<OsStr> + Sync)], account: &Account, directory: &Path) -> Self {
         Self {
             path,
             args: args.iter().map(|a| a.as_ref().to_owned()).collect(),

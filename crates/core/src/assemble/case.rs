@@ -32,6 +32,8 @@ pub(super) struct Life {
     pub(super) epoch: u64,
     pub(super) position: u16,
     pub(super) nodes: Vec<String>,
+    /// Its samples, with their own numbers.
+    pub(super) samples: Vec<Sample>,
 }
 
 /// A drill, as its records and samples tell it.
@@ -177,7 +179,7 @@ fn streams(material: &Material<'_>) -> (Vec<CaseStream>, Vec<String>) {
                         streams.len() - 1
                     });
                     let position = u16::try_from(position).unwrap_or(u16::MAX);
-                    streams[index].lives.push(Life { epoch, position, nodes: Vec::new() });
+                    streams[index].lives.push(Life { epoch, position, nodes: Vec::new(), samples: Vec::new() });
                     places.push((epoch, position, index));
                 }
             }
@@ -195,8 +197,11 @@ fn streams(material: &Material<'_>) -> (Vec<CaseStream>, Vec<String>) {
         let stream = &mut streams[*index];
         match chunk::decode(&stored.bytes) {
             Ok(decoded) => {
-                let base = (stored.epoch - 1) << EPOCH_SHIFT;
-                stream.samples.extend(decoded.samples.into_iter().map(|s| Sample { seq: s.seq + base, ..s }));
+                stream
+                    .samples
+                    .extend(decoded.samples.iter().map(|s| Sample { seq: case_seq(stored.epoch, s.seq), ..*s }));
+                let life = stream.lives.iter_mut().find(|l| l.epoch == stored.epoch);
+                life.into_iter().for_each(|l| l.samples.extend(&decoded.samples));
                 stream.bytes += stored.bytes.len() as u64;
                 stream.sealed.push(chunk::digest(&stored.bytes).to_string());
             }
@@ -211,9 +216,9 @@ fn streams(material: &Material<'_>) -> (Vec<CaseStream>, Vec<String>) {
     (streams, unreadable)
 }
 
-/// The number of a write within its epoch, from its number in the case.
-pub(super) fn own_seq(seq: u64) -> u64 {
-    seq & ((1 << EPOCH_SHIFT) - 1)
+/// The epoch of a write and its number there, from its number in the case.
+pub(super) fn own_seq(seq: u64) -> (u64, u64) {
+    ((seq >> EPOCH_SHIFT) + 1, seq & ((1 << EPOCH_SHIFT) - 1))
 }
 
 /// The number of a write in the case, from its epoch and its number there.

@@ -119,8 +119,8 @@ pub(super) fn loss(case: &Case<'_>, measured: &Measured) -> Known<Loss> {
         Some(Known::Known(loss)) => {
             let of = |writes: &Writes| -> Vec<String> {
                 let name = format!("{}/{}", writes.stream.probe, writes.stream.view.word());
-                let seqs = writes.ranges.iter().flat_map(|r| r.first..=r.last);
-                seqs.take(LOST_IDS_LISTED_MAX).map(|seq| format!("{name}/{:06}", own_seq(seq))).collect()
+                let seqs = writes.ranges.iter().flat_map(|r| r.first..=r.last).map(own_seq);
+                seqs.take(LOST_IDS_LISTED_MAX).map(|(epoch, seq)| format!("{name}/{epoch}/{seq:06}")).collect()
             };
             let probes: Vec<&str> =
                 case.streams.iter().filter(|s| s.info.kind == "ledger").map(|s| s.info.stream.probe.as_str()).collect();

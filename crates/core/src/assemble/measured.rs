@@ -107,7 +107,9 @@ fn readings(case: &Case<'_>) -> Vec<LedgerReading> {
                 .iter()
                 .find(|s| s.lives.iter().any(|l| l.epoch == epoch && u32::from(l.position) == position));
             let Some(stream) = stream else { continue };
-            let ranges = ranges.iter().map(|(a, b)| SeqRange { first: case_seq(epoch, *a), last: case_seq(epoch, *b) });
+            let of_case =
+                |(first, last): &(u64, u64)| SeqRange { first: case_seq(epoch, *first), last: case_seq(epoch, *last) };
+            let ranges = ranges.iter().map(of_case);
             match found.iter_mut().find(|w| w.stream == stream.info.stream) {
                 Some(writes) => writes.ranges.extend(ranges),
                 None => found.push(Writes { stream: stream.info.stream.clone(), ranges: ranges.collect() }),

@@ -19,7 +19,6 @@
 
 pub mod account;
 pub mod address;
-pub mod apply;
 pub mod backups;
 pub mod catalogue;
 pub mod client;

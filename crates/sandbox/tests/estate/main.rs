@@ -1,10 +1,6 @@
 //! The estate, with real servers: one binary, so that it is linked once.
 
 mod backups;
-mod left_behind;
 mod place;
-mod primary;
 mod proxy;
-mod scene;
-mod shop;
 mod truth;

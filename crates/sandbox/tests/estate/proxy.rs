@@ -71,12 +71,8 @@ async fn start() -> Proxy {
 }
 
 impl Proxy {
-    fn ready(&self, ready: &[SocketAddr], others: &[SocketAddr]) {
-        self.tell(Endpoints { ready: ready.to_vec(), others: others.to_vec(), ..Endpoints::default() });
-    }
-
-    fn tell(&self, endpoints: Endpoints) {
-        self.feed.send_replace(endpoints);
+    fn ready(&self, ready: &[SocketAddr], not_ready: &[SocketAddr]) {
+        self.feed.send_replace(Endpoints { ready: ready.to_vec(), not_ready: not_ready.to_vec() });
     }
 
     /// Connects until the outcome is as wanted: a change of endpoints takes effect a moment later.
@@ -137,26 +133,4 @@ async fn a_backend_that_dies_takes_its_connections_along() {
     assert!(ask(&mut stream).await.is_err());
     let mut late = proxy.connects(true).await.unwrap();
     assert!(ask(&mut late).await.is_err(), "the endpoint is still listed, and nobody is behind it");
-}
-
-#[tokio::test]
-async fn while_nobody_is_ready_those_that_are_ending_are_asked() {
-    let proxy = start().await;
-    let (a, _serving_a) = backend(b'a').await;
-    let (b, _serving_b) = backend(b'b').await;
-    proxy.tell(Endpoints { serving: vec![a], ..Endpoints::default() });
-    let mut stream = proxy.connects(true).await.unwrap();
-    assert_eq!(ask(&mut stream).await.unwrap(), b'a');
-    proxy.tell(Endpoints { ready: vec![b], serving: vec![a], ..Endpoints::default() });
-    timeout(SOON, async {
-        loop {
-            let mut stream = proxy.connects(true).await.unwrap();
-            if ask(&mut stream).await.unwrap() == b'b' {
-                return;
-            }
-        }
-    })
-    .await
-    .expect("the ready one to be asked");
-    assert_eq!(ask(&mut stream).await.unwrap(), b'a', "a connection stays where it is");
 }

@@ -59,17 +59,6 @@ pub(super) enum Phase {
     Ended(ExitCode),
 }
 
-impl Phase {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Following(_) => "following",
-            Self::Leading(_) => "leading",
-            Self::Ended(_) => "ended",
-        }
-    }
-}
-
 /// What goes wrong for an agent so that it ends; the kubelet starts it again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AgentError {
@@ -169,8 +158,6 @@ pub(super) enum Readiness {
 
 /// Runs `postgres-agent`.
 pub fn agent_main() -> ExitCode {
-    // The pod's log is its standard error.
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
     let begin = || -> Result<ExitCode, String> {
         let settings = Settings::from_env()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -183,7 +170,9 @@ pub fn agent_main() -> ExitCode {
     match begin() {
         Ok(code) => code,
         Err(message) => {
-            tracing::error!("{message}");
+            use io::Write as _;
+            // The pod's log is its standard error.
+            let _ = writeln!(io::stderr(), "{message}");
             ExitCode::FAILURE
         }
     }
@@ -207,7 +196,6 @@ async fn run(settings: Settings) -> Result<ExitCode, String> {
     };
     let mut phase = Phase::Waiting;
     loop {
-        tracing::info!(phase = phase.name(), "now");
         let next = match phase {
             Phase::Waiting => wait::wait(&mut agent).await,
             Phase::Following(kept) => follow::follow(&mut agent, *kept).await,
