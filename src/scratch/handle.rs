@@ -258,17 +258,6 @@ impl Scratch {
         }
     }
 
-    /// What the server said when it ended by itself; `None` as long as it runs. Does not wait.
-    pub async fn died(&mut self) -> Option<String> {
-        match tokio::time::timeout(Duration::ZERO, self.replies.next_line()).await {
-            Ok(Ok(Some(line))) => match serde_json::from_str(&line) {
-                Ok(Reply::Died(why)) => Some(why),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     /// Ends everything, and proves that nothing is left.
     ///
     /// # Errors

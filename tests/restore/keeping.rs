@@ -4,10 +4,12 @@ use crate::support::bench::{DRILL, keeper};
 use crate::support::directory::Directory;
 use firedrill::effects;
 use firedrill::scratch::Scratch;
+use firedrill::scratch::account::Account;
 use firedrill::scratch::binaries::Binaries;
 use firedrill::scratch::handle::{ScratchError, ServerPlan};
 use firedrill::scratch::layout::Layout;
 use firedrill::scratch::process::{ProcessId, servers_inside};
+use firedrill::works::restore::program::{self, Program};
 use firedrill_core::effect::{Holding, Reply};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
@@ -15,6 +17,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 fn server_plan() -> ServerPlan {
     let binaries = Binaries::find(None, None).unwrap();
@@ -161,6 +164,8 @@ enum Point {
     Kept,
     InInitdb,
     Ready,
+    /// A program of a restore is running.
+    Running,
 }
 
 /// An owner in a process of its own: this very test program, running [`owner`].
@@ -183,11 +188,17 @@ fn spawn_owner(directory: &Path, point: Point) -> Child {
 async fn owner() {
     let directory = PathBuf::from(std::env::var_os("FIREDRILL_TEST_SCRATCH").unwrap());
     let point = std::env::var("FIREDRILL_TEST_POINT").unwrap();
-    let mut scratch = Scratch::make(&directory, DRILL, &keeper()).await.unwrap();
     let reached = || {
         use std::io::Write;
         writeln!(std::io::stdout(), "reached").unwrap();
     };
+    if point == "Running" {
+        reached();
+        let script = format!("echo $$ > {}.pid; exec sleep 1000", directory.display());
+        let sleep = Program::new(PathBuf::from("/bin/sh"), &[&"-c", &script], &Account::Own, Path::new("/"));
+        program::run(sleep, None, &CancellationToken::new(), |_| {}).await.unwrap();
+    }
+    let mut scratch = Scratch::make(&directory, DRILL, &keeper()).await.unwrap();
     if point != "Ready" {
         reached();
     }
@@ -222,6 +233,19 @@ fn sigkill_of_the_owner_leaves_nothing_whenever_it_comes() {
 
 fn keeper_of(directory: &Path) -> ProcessId {
     serde_json::from_slice(&std::fs::read(directory.join("keeper.json")).unwrap()).unwrap()
+}
+
+/// A `pg_restore` into a server elsewhere must not go on when its runner is killed.
+#[test]
+fn a_program_ends_with_its_runner() {
+    let parent = Directory::new("leash");
+    let owner = spawn_owner(&parent.join("unused"), Point::Running);
+    let file = parent.join("unused.pid");
+    eventually("the program runs", || std::fs::read_to_string(&file).is_ok_and(|pid| pid.ends_with('\n')));
+    let pid: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+    let program = ProcessId::of(pid).unwrap();
+    kill(owner);
+    assert!(program.wait_gone(Duration::from_secs(20)), "process {pid} goes on without its runner");
 }
 
 /// As after a power cut of half the machine: the keeper cannot clean up. The next start does.

@@ -59,6 +59,13 @@ async fn a_cut_backup_fails_before_anything_is_started() {
 }
 
 #[tokio::test]
+async fn an_empty_backup_fails() {
+    let bench = Bench::with(b"").await;
+    let judged = judge(&bench.restore(&bench.job()).await);
+    assert_eq!(judged.defects, ["the file is empty: 0 bytes, and a dump begins with PGDMP"]);
+}
+
+#[tokio::test]
 async fn rotten_bytes_fail_by_the_store_s_own_checksum() {
     let bench = Bench::with(&dumps().file).await;
     let mut rotten = dumps().file.clone();

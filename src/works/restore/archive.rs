@@ -4,6 +4,8 @@
 //! know what must follow: [`super::blocks`] then walks the rest. The layout is that of `pg_backup_archiver.c` and
 //! `pg_backup_custom.c` in PostgreSQL's sources.
 
+use super::archive_error::ArchiveError;
+use crate::scratch::binaries::major_of;
 use std::io::{self, Read};
 
 /// The first bytes of every archive.
@@ -16,98 +18,6 @@ const NEWEST: (u8, u8) = (1, 16);
 const OLDEST: (u8, u8) = (1, 12);
 /// No string of a head or table of contents is longer (a view's definition may be large).
 const STRING_BYTES_MAX: u64 = 1 << 30;
-
-/// What is wrong with an archive, or unknown of it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ArchiveError {
-    /// Nothing at all.
-    #[error("the file is empty: 0 bytes, and a dump begins with PGDMP")]
-    Empty,
-    /// Something else.
-    #[error("this is no custom-format dump: it begins with {found}, expected PGDMP (pg_dump -Fc)")]
-    NotAnArchive {
-        /// The first bytes, printable or in hexadecimal.
-        found: String,
-    },
-    /// Another of `pg_dump`'s formats.
-    #[error("the archive says it is of format {found}, expected 1 (custom, pg_dump -Fc)")]
-    OtherFormat {
-        /// The format's number.
-        found: u8,
-    },
-    /// A version whose layout is not known here. Not a defect.
-    #[error("archive version {major}.{minor} is not known to this firedrill (it knows 1.12 to 1.16)")]
-    UnknownVersion {
-        /// Major.
-        major: u8,
-        /// Minor.
-        minor: u8,
-    },
-    /// The file ends too early.
-    #[error("the dump is cut: {what} needs {needed} bytes at offset {offset}, and the file ends at {size} bytes")]
-    Cut {
-        /// Where the missing bytes begin to be needed.
-        offset: u64,
-        /// How many are needed there, at least.
-        needed: u64,
-        /// How large the file is.
-        size: u64,
-        /// What would have to be there.
-        what: String,
-    },
-    /// A value that cannot be.
-    #[error("the dump is damaged at offset {offset}: {what}")]
-    Damaged {
-        /// Where.
-        offset: u64,
-        /// What was found and what was expected.
-        what: String,
-    },
-    /// The data of something in the table of contents never come.
-    #[error("the dump is cut: it ends at {size} bytes, and the data of {missing} are not in it")]
-    DataMissing {
-        /// How large the file is.
-        size: u64,
-        /// Of how many entries, and of which first.
-        missing: String,
-    },
-    /// More than a dump.
-    #[error("the dump is damaged: {extra} bytes follow its last block at offset {offset}")]
-    Trailing {
-        /// Where the last block ends.
-        offset: u64,
-        /// How many bytes follow.
-        extra: u64,
-    },
-    /// The disk did not give the bytes. Not a defect of the dump.
-    #[error("could not read the fetched file at offset {offset}: {why}")]
-    Unreadable {
-        /// Where.
-        offset: u64,
-        /// What the system said.
-        why: String,
-    },
-}
-
-impl ArchiveError {
-    /// Whether this is proven of the dump, or only something that is not known of it.
-    pub fn is_defect(&self) -> bool {
-        !matches!(self, Self::UnknownVersion { .. } | Self::Unreadable { .. })
-    }
-
-    /// Where in the file, if it is at one place.
-    pub fn offset(&self) -> Option<u64> {
-        match self {
-            Self::Cut { offset, .. }
-            | Self::Damaged { offset, .. }
-            | Self::Trailing { offset, .. }
-            | Self::Unreadable { offset, .. } => Some(*offset),
-            Self::DataMissing { size, .. } => Some(*size),
-            Self::Empty | Self::NotAnArchive { .. } | Self::OtherFormat { .. } => Some(0),
-            Self::UnknownVersion { .. } => Some(5),
-        }
-    }
-}
 
 /// How data are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +118,12 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// The oldest major version of PostgreSQL whose programs and server can take this dump: that of the dumped server, or
+    /// of a newer `pg_dump` that wrote it, since an older `pg_restore` does not read its format.
+    pub fn major_needed(&self) -> Option<u32> {
+        major_of(&self.head.server_version).max(major_of(&self.head.dump_version))
+    }
+
     /// Whether the dump holds data of this table.
     pub fn has_data_of(&self, schema: &str, table: &str) -> bool {
         self.entries.iter().any(|e| e.kind == "TABLE DATA" && e.schema == schema && e.tag == table)

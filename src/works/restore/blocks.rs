@@ -4,7 +4,8 @@
 //! must end with the last block. A dump cut anywhere fails one of these, whether it was written to a file (offsets
 //! known) or to a pipe (offsets not known): `pg_restore -l` sees neither.
 
-use super::archive::{ArchiveError, Contents, DataAt, Entry, Scanner};
+use super::archive::{Contents, DataAt, Entry, Scanner};
+use super::archive_error::ArchiveError;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};

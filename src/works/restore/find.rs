@@ -1,6 +1,7 @@
 //! The backup is found: the prefix listed, one chosen, its age read from its own header, the worst case of all of them.
 
-use super::archive::{self, ArchiveError, HEAD_BYTES_MAX};
+use super::archive::{self, HEAD_BYTES_MAX};
+use super::archive_error::ArchiveError;
 use crate::targets::backups::{BackupStore, Listed, StoreError};
 use firedrill_core::restore::{BackupSpan, Found, SetAside, WorstCase, worst_case};
 use firedrill_core::time::{Interval, Known, Nanos};

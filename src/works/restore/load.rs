@@ -51,6 +51,7 @@ const ABOUT_STAGING: &[&str] = &[
     "could not open extension control file",
     "could not access file \"$libdir",
     "must be owner",
+    "unsupported version",
 ];
 
 /// Restores `file` into the destination.

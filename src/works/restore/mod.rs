@@ -2,6 +2,7 @@
 
 pub mod amcheck;
 pub mod archive;
+pub mod archive_error;
 pub mod blocks;
 pub mod checksum;
 pub mod fetch;

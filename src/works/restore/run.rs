@@ -12,7 +12,7 @@ use super::validate::{self, ValidatePlan};
 use super::verify::{self, VerifyPlan, schema_and_table};
 use crate::faults::restore_backup::RestoreChecks;
 use crate::scratch::Scratch;
-use crate::scratch::binaries::{Binaries, major_of};
+use crate::scratch::binaries::Binaries;
 use crate::spec::estate::Tuning;
 use crate::targets::backups::{BackupStore, BackupsAccess};
 use crate::targets::staging::application_name;
@@ -99,9 +99,8 @@ impl Run<'_> {
         self.timed(PhaseName::Find, async |run| run.find(&store).await).await?;
         let file = self.timed(PhaseName::Fetch, async |run| run.fetch(&store).await).await?;
         let (contents, data_bytes) = self.timed(PhaseName::Validate, async |run| run.validate(&file).await).await?;
-        let major = major_of(&contents.head.server_version);
-        let binaries =
-            Binaries::find(self.job.binaries.as_deref(), major).map_err(|e| Stopped::Cannot(e.to_string()))?;
+        let binaries = Binaries::find(self.job.binaries.as_deref(), contents.major_needed())
+            .map_err(|e| Stopped::Cannot(e.to_string()))?;
         let destination =
             self.timed(PhaseName::Stage, async |run| run.stage(&contents, &binaries, data_bytes).await).await?;
         self.timed(PhaseName::Restore, async |run| run.load(&file, &destination, &binaries).await).await?;

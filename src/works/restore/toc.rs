@@ -174,6 +174,14 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_pg_dump_needs_a_newer_pg_restore() {
+        let mut dump = contents(&[]);
+        assert_eq!(dump.major_needed(), Some(15));
+        dump.head.dump_version = "17.2 (Debian 17.2-1)".into();
+        assert_eq!(dump.major_needed(), Some(17));
+    }
+
+    #[test]
     fn encoding_and_locale_are_the_dumped_database_s() {
         let definition = "CREATE DATABASE shop WITH TEMPLATE = template0 ENCODING = 'LATIN1' LOCALE_PROVIDER = libc LOCALE = 'de_DE';";
         let with = contents(&[("DATABASE", "", "shop", Some(definition))]);

@@ -1,7 +1,8 @@
 //! A dump is read before it is used: its table of contents, every one of its blocks, and every byte through
 //! `pg_restore`'s own decompression. What is wrong is a defect with a sentence; what could not be read is unknown.
 
-use super::archive::{ArchiveError, Contents};
+use super::archive::Contents;
+use super::archive_error::ArchiveError;
 use super::blocks::{self, Walk};
 use super::phase::Progress;
 use super::program::{self, Program, ProgramError};
