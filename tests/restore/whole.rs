@@ -197,7 +197,12 @@ async fn a_stop_in_any_phase_stops_and_leaves_nothing() {
         });
         let mut scratch = bench.scratch().await;
         let job = RestoreJob { checks: all_checks(), ..bench.job() };
-        let record = restore(&job, &mut scratch, &progress, &cancel).await;
+        // On a task of its own, as the runner does it.
+        let working = tokio::spawn(async move {
+            let record = restore(&job, &mut scratch, &progress, &cancel).await;
+            (record, scratch)
+        });
+        let (record, scratch) = working.await.unwrap();
         assert_eq!(record.stopped, Some(Stopped::Cancelled), "{phase:?}");
         assert!(judge(&record).cancelled);
         assert_eq!(phases(&record), ALL[..=index], "{phase:?}");

@@ -90,50 +90,74 @@ struct Run<'a> {
     record: RestoreRecord,
 }
 
+/// What may end a phase before its end.
+struct Limits {
+    timer: Timer,
+    cancel: CancellationToken,
+    left: Option<Duration>,
+    late: Stopped,
+}
+
+impl Limits {
+    /// Does the work of the phase, unless it is stopped or late. What it left running ends as its future is dropped.
+    async fn hold<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let deadline = async {
+            match self.left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Stopped::Cancelled),
+            () = deadline => Err(self.late.clone()),
+            outcome = work => outcome,
+        }
+    }
+}
+
 /// Bytes a phase moved, and what it did.
 type Outcome<T> = Result<(T, Option<u64>, String), Stopped>;
 
 impl Run<'_> {
     async fn phases(&mut self) -> Result<(), Stopped> {
         let store = BackupStore::open(self.job.access.clone()).await;
-        self.timed(PhaseName::Find, async |run| run.find(&store).await).await?;
-        let file = self.timed(PhaseName::Fetch, async |run| run.fetch(&store).await).await?;
-        let (contents, data_bytes) = self.timed(PhaseName::Validate, async |run| run.validate(&file).await).await?;
+        let limits = self.begin(PhaseName::Find);
+        let outcome = limits.hold(self.find(&store)).await;
+        self.end(limits, outcome)?;
+        let limits = self.begin(PhaseName::Fetch);
+        let outcome = limits.hold(self.fetch(&store)).await;
+        let file = self.end(limits, outcome)?;
+        let limits = self.begin(PhaseName::Validate);
+        let outcome = limits.hold(self.validate(&file)).await;
+        let (contents, data_bytes) = self.end(limits, outcome)?;
         let binaries = Binaries::find(self.job.binaries.as_deref(), contents.major_needed())
             .map_err(|e| Stopped::Cannot(e.to_string()))?;
-        let destination =
-            self.timed(PhaseName::Stage, async |run| run.stage(&contents, &binaries, data_bytes).await).await?;
-        self.timed(PhaseName::Restore, async |run| run.load(&file, &destination, &binaries).await).await?;
-        self.timed(PhaseName::Verify, async |run| run.verify(&destination, &binaries).await).await
+        let limits = self.begin(PhaseName::Stage);
+        let outcome = limits.hold(self.stage(&contents, &binaries, data_bytes)).await;
+        let destination = self.end(limits, outcome)?;
+        let limits = self.begin(PhaseName::Restore);
+        let outcome = limits.hold(self.load(&file, &destination, &binaries)).await;
+        self.end(limits, outcome)?;
+        let limits = self.begin(PhaseName::Verify);
+        let outcome = limits.hold(self.verify(&destination, &binaries)).await;
+        self.end(limits, outcome)
     }
 
-    /// Times a phase, and ends it at the deadline or when it is cancelled.
-    async fn timed<T>(
-        &mut self,
-        name: PhaseName,
-        phase: impl AsyncFnOnce(&mut Self) -> Outcome<T>,
-    ) -> Result<T, Stopped> {
-        let timer = Timer::begin(name);
-        let (cancel, left) = (self.cancel.clone(), self.left());
-        let deadline = async {
-            match left {
-                Some(left) => tokio::time::sleep(left).await,
-                None => std::future::pending().await,
-            }
-        };
-        let outcome = tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(Stopped::Cancelled),
-            () = deadline => Err(self.deadline(name)),
-            outcome = phase(self) => outcome,
-        };
+    /// A phase begins: its clock runs, and what may end it is known.
+    fn begin(&self, name: PhaseName) -> Limits {
+        Limits { timer: Timer::begin(name), cancel: self.cancel.clone(), left: self.left(), late: self.deadline(name) }
+    }
+
+    /// A phase is over, and goes into the record.
+    fn end<T>(&mut self, limits: Limits, outcome: Outcome<T>) -> Result<T, Stopped> {
         match outcome {
             Ok((value, bytes, detail)) => {
-                self.record.phases.push(timer.done(bytes, detail));
+                self.record.phases.push(limits.timer.done(bytes, detail));
                 Ok(value)
             }
             Err(stopped) => {
-                self.record.phases.push(timer.failed(None, why(&stopped)));
+                self.record.phases.push(limits.timer.failed(None, why(&stopped)));
                 Err(stopped)
             }
         }
