@@ -214,14 +214,10 @@ impl State {
         if let Some(op) = then {
             runner.queue.push_front((now, *op));
         }
-        match &record.event {
-            Event::Intended(intents) if !Slip::RecordFirst.made() => {
-                for i in intents {
-                    runner.queue.push_back((now, Op::Send(i.step, number(&i.version), Write::Effect)));
-                }
+        if let (Event::Intended(intents), false) = (&record.event, Slip::RecordFirst.made()) {
+            for i in intents {
+                runner.queue.push_back((now, Op::Send(i.step, number(&i.version), Write::Effect)));
             }
-            Event::Fenced => self.world.parked.iter_mut().for_each(|p| p.fenced = true),
-            _ => {}
         }
         runner.quiet = 0;
         self.log = Some(Rc::new(Entry { record, before: self.log.take() }));
@@ -405,6 +401,8 @@ impl State {
             }
             Op::Look(step) => self.look(s, step),
             Op::Touch(steps) => {
+                // What could not be touched is not fenced; it stays owed.
+                self.world.parked.iter_mut().for_each(|p| p.fenced |= steps.contains(&p.step));
                 for id in steps {
                     if matches!(s.effect(id), Effect::Scale { .. } | Effect::Delete { .. }) && !Slip::Touch.made() {
                         self.world.thing(id).rv += 1;

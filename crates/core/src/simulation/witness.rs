@@ -270,7 +270,10 @@ fn wave_is_back(wave: usize, s: &Scenario, world: &World) -> Result<(), String> 
 
 /// Judges a deadline that passed while users were served for long: then something must have been left to bring back.
 pub(super) fn too_late(s: &Scenario, world: &World) -> Result<(), String> {
-    let left = |id: StepId| world.carries(s.effect(id), id) || down(id, s, world);
+    let left = |id: StepId| {
+        let t = &world.things[usize::from(id.0)];
+        world.carries(s.effect(id), id) || t.pods(world.now).1 < t.val
+    };
     if s.plan.heal == Heal::Work || s.plan.stage(Stage::Inject).any(left) {
         return Ok(());
     }

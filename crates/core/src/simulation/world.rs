@@ -45,7 +45,7 @@ pub(super) struct Parked {
     pub(super) step: StepId,
     pub(super) rv: u64,
     pub(super) write: Write,
-    /// Whether a fence was recorded since.
+    /// Whether a fence touched its object since.
     pub(super) fenced: bool,
 }
 
