@@ -7,13 +7,19 @@ pub mod audit;
 pub mod cluster;
 mod controllers;
 pub mod estate;
+mod facts;
 pub mod faults;
 mod kubelet;
+mod options;
 pub mod process;
 pub mod truth;
 
 mod part;
+mod sandbox;
 mod serve;
 
+pub use facts::{DatabaseFacts, Facts, StoreFacts};
 pub use kubelet::BackOff;
+pub use options::Options;
 pub use part::part_main;
+pub use sandbox::{Sandbox, SandboxError};

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use firedrill_sandbox::cluster::{Cluster, ClusterOptions};
 use firedrill_sandbox::process::{Keeper, KeeperOptions, ProcessSpec};
 
 fn main() -> ExitCode {
@@ -12,7 +13,8 @@ fn main() -> ExitCode {
     match args.next().as_ref().and_then(|word| word.to_str()) {
         Some("sandbox-part") => firedrill_sandbox::part_main(args),
         Some("hold") => run(hold(args.collect())),
-        _ => run(async { Err("expected sandbox-part PART or hold DIR PROGRAM ARGS…".into()) }),
+        Some("cluster") => run(cluster(args.next().unwrap_or_default())),
+        _ => run(async { Err("expected sandbox-part PART, hold DIR PROGRAM ARGS… or cluster DIR".into()) }),
     }
 }
 
@@ -40,5 +42,13 @@ async fn hold(args: Vec<OsString>) -> Outcome {
     spec.args = rest.to_vec();
     let process = keeper.spawn(spec).await?;
     writeln!(std::io::stdout(), "{} {}", keeper.pid(), process.pid())?;
+    std::future::pending().await
+}
+
+/// Runs a bare cluster in DIR, says where its kubeconfig is, and stays until it is itself ended.
+async fn cluster(dir: OsString) -> Outcome {
+    let keeper = Keeper::start(KeeperOptions { dir: dir.into(), program: std::env::current_exe()? }).await?;
+    let cluster = Cluster::start(keeper, ClusterOptions::default()).await?;
+    writeln!(std::io::stdout(), "{}", cluster.kubeconfig().display())?;
     std::future::pending().await
 }

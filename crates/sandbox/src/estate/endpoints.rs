@@ -1,12 +1,14 @@
-//! Feeds the proxies: one watch over the namespace's Endpoints, one channel a Service.
+//! Feeds the proxies: one watch over the namespace's endpoint slices, one channel a Service.
+//!
+//! Slices, since the old Endpoints forget a pod the moment it is being deleted, while its process still answers.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
 };
 
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::{EndpointAddress, Endpoints as EndpointsObject};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{
     Api, Client,
     runtime::{
@@ -19,49 +21,80 @@ use tokio_util::sync::CancellationToken;
 
 use super::proxy::Endpoints;
 
+/// The label by which a slice names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
 /// One sender a Service, by name.
 pub type Feeds = HashMap<String, watch::Sender<Endpoints>>;
 
-/// Follows the namespace's Endpoints until cancelled; `client` must have no read timeout.
+/// Slices by Service, then by name: a Service may have several.
+type Known = BTreeMap<String, BTreeMap<String, Endpoints>>;
+
+/// Follows the namespace's slices until cancelled; `client` must have no read timeout.
 pub async fn follow(client: Client, namespace: String, feeds: Feeds, cancel: CancellationToken) {
-    let api: Api<EndpointsObject> = Api::namespaced(client, &namespace);
+    let api: Api<EndpointSlice> = Api::namespaced(client, &namespace);
     let mut changes = Box::pin(watcher(api, Config::default()).default_backoff());
+    let mut known = Known::new();
+    let mut listed: Option<Known> = None;
     loop {
         let change = tokio::select! {
             () = cancel.cancelled() => return,
             change = changes.next() => change,
         };
         match change {
-            Some(Ok(Event::Apply(object) | Event::InitApply(object))) => tell(&feeds, &object, read(&object)),
-            Some(Ok(Event::Delete(object))) => tell(&feeds, &object, Endpoints::default()),
-            Some(Ok(Event::Init | Event::InitDone)) => {}
+            Some(Ok(Event::Init)) => listed = Some(Known::new()),
+            // What is not in a new list is gone: it takes the place of what was known only when it is whole.
+            Some(Ok(Event::InitApply(slice))) => enter(listed.get_or_insert_default(), &slice, read(&slice)),
+            Some(Ok(Event::InitDone)) => known = listed.take().unwrap_or_default(),
+            Some(Ok(Event::Apply(slice))) => enter(&mut known, &slice, read(&slice)),
+            Some(Ok(Event::Delete(slice))) => enter(&mut known, &slice, Endpoints::default()),
             // The watcher connects again by itself, and then says everything anew.
             Some(Err(error)) => tracing::warn!(%error, "the watch of endpoints was interrupted"),
             None => return,
         }
+        if listed.is_none() {
+            tell(&feeds, &known);
+        }
     }
 }
 
-fn tell(feeds: &Feeds, object: &EndpointsObject, endpoints: Endpoints) {
-    let Some(feed) = object.metadata.name.as_ref().and_then(|name| feeds.get(name)) else { return };
-    feed.send_if_modified(|known| {
-        let changed = *known != endpoints;
-        *known = endpoints;
-        changed
-    });
+fn enter(known: &mut Known, slice: &EndpointSlice, endpoints: Endpoints) {
+    let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL));
+    if let (Some(service), Some(name)) = (service, &slice.metadata.name) {
+        known.entry(service.clone()).or_default().insert(name.clone(), endpoints);
+    }
 }
 
-/// Every address with every port of its subset.
-fn read(object: &EndpointsObject) -> Endpoints {
+fn tell(feeds: &Feeds, known: &Known) {
+    for (service, feed) in feeds {
+        let mut all = Endpoints::default();
+        for endpoints in known.get(service).into_iter().flat_map(BTreeMap::values) {
+            all.ready.extend(&endpoints.ready);
+            all.serving.extend(&endpoints.serving);
+            all.others.extend(&endpoints.others);
+        }
+        feed.send_if_modified(|before| {
+            let changed = *before != all;
+            *before = all;
+            changed
+        });
+    }
+}
+
+/// Every address of the slice with every port.
+fn read(slice: &EndpointSlice) -> Endpoints {
+    let ports: Vec<u16> = slice.ports.iter().flatten().filter_map(|port| u16::try_from(port.port?).ok()).collect();
     let mut endpoints = Endpoints::default();
-    for subset in object.subsets.iter().flatten() {
-        let ports: Vec<u16> = subset.ports.iter().flatten().filter_map(|port| u16::try_from(port.port).ok()).collect();
-        let sockets = |addresses: &Option<Vec<EndpointAddress>>| -> Vec<SocketAddr> {
-            let ips = addresses.iter().flatten().filter_map(|address| address.ip.parse::<IpAddr>().ok());
-            ips.flat_map(|ip| ports.iter().map(move |port| SocketAddr::new(ip, *port))).collect()
+    for endpoint in &slice.endpoints {
+        let conditions = endpoint.conditions.clone().unwrap_or_default();
+        let list = match (conditions.ready, conditions.serving, conditions.terminating) {
+            // No word on readiness means ready, by the API's definition.
+            (Some(true) | None, _, _) => &mut endpoints.ready,
+            (Some(false), Some(true), Some(true)) => &mut endpoints.serving,
+            (Some(false), _, _) => &mut endpoints.others,
         };
-        endpoints.ready.extend(sockets(&subset.addresses));
-        endpoints.not_ready.extend(sockets(&subset.not_ready_addresses));
+        let addresses = endpoint.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
+        list.extend(addresses.flat_map(|ip| ports.iter().map(move |port| SocketAddr::new(ip, *port))));
     }
     endpoints
 }
@@ -71,17 +104,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_meet_the_ports_of_their_own_subset() {
-        let object: EndpointsObject = serde_json::from_value(serde_json::json!({
-            "metadata": { "name": "shop" },
-            "subsets": [
-                { "addresses": [{ "ip": "127.9.9.1" }, { "ip": "127.9.9.2" }], "ports": [{ "port": 80 }] },
-                { "notReadyAddresses": [{ "ip": "127.9.9.3" }], "ports": [{ "port": 81 }] },
+    fn ready_terminating_and_unready_are_told_apart() {
+        let endpoint = |ip: &str, ready: bool, serving: bool, terminating: bool| {
+            serde_json::json!({
+                "addresses": [ip],
+                "conditions": { "ready": ready, "serving": serving, "terminating": terminating },
+            })
+        };
+        let slice: EndpointSlice = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "shop-1" }, "addressType": "IPv4", "ports": [{ "port": 80 }],
+            "endpoints": [
+                endpoint("127.9.9.1", true, true, false),
+                endpoint("127.9.9.2", false, true, true),
+                endpoint("127.9.9.3", false, false, true),
+                endpoint("127.9.9.4", false, false, false),
             ],
         }))
         .unwrap();
-        let found = read(&object);
-        assert_eq!(found.ready, ["127.9.9.1:80".parse().unwrap(), "127.9.9.2:80".parse().unwrap()]);
-        assert_eq!(found.not_ready, ["127.9.9.3:81".parse().unwrap()]);
+        let found = read(&slice);
+        assert_eq!(found.ready, ["127.9.9.1:80".parse().unwrap()]);
+        assert_eq!(found.serving, ["127.9.9.2:80".parse().unwrap()]);
+        assert_eq!(found.others, ["127.9.9.3:80".parse().unwrap(), "127.9.9.4:80".parse().unwrap()]);
     }
 }

@@ -19,6 +19,7 @@
 
 pub mod account;
 pub mod address;
+pub mod apply;
 pub mod backups;
 pub mod catalogue;
 pub mod client;

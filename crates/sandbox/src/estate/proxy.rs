@@ -1,7 +1,7 @@
 //! One Service's TCP proxy: follows the ready endpoints, as kube-proxy's rules do.
 //!
-//! No ready endpoint: connections are refused, since nothing listens. An endpoint that is not ready any more gets no new
-//! connection and keeps the ones it has. An endpoint that is gone altogether has its connections reset.
+//! Nobody ready: those that are ending and still answer are asked. Nobody at all: connections are refused, since nothing
+//! listens. An endpoint that is not ready any more gets no new connection and keeps the ones it has. An endpoint that is gone altogether has its connections reset.
 
 use std::{
     collections::HashMap,
@@ -30,13 +30,20 @@ use tokio_util::sync::CancellationToken;
 pub struct Endpoints {
     /// Those that get new connections.
     pub ready: Vec<SocketAddr>,
-    /// Those that exist and are not ready.
-    pub not_ready: Vec<SocketAddr>,
+    /// Those that are being ended and still answer: they get new connections only while nobody is ready.
+    pub serving: Vec<SocketAddr>,
+    /// Those that exist, and should not be asked.
+    pub others: Vec<SocketAddr>,
 }
 
 impl Endpoints {
     fn holds(&self, address: SocketAddr) -> bool {
-        self.ready.contains(&address) || self.not_ready.contains(&address)
+        [&self.ready, &self.serving, &self.others].iter().any(|list| list.contains(&address))
+    }
+
+    /// Who gets new connections.
+    fn eligible(&self) -> &[SocketAddr] {
+        if self.ready.is_empty() { &self.serving } else { &self.ready }
     }
 }
 
@@ -52,8 +59,8 @@ pub async fn run(listen: SocketAddr, mut endpoints: watch::Receiver<Endpoints>, 
     let connections = Connections::default();
     let mut turn = 0_usize;
     loop {
-        let ready = endpoints.borrow_and_update().ready.clone();
-        if ready.is_empty() {
+        let nobody = endpoints.borrow_and_update().eligible().is_empty();
+        if nobody {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 changed = endpoints.changed() => if changed.is_err() { return },
@@ -79,13 +86,14 @@ pub async fn run(listen: SocketAddr, mut endpoints: watch::Receiver<Endpoints>, 
                     if changed.is_err() { return }
                     let now = endpoints.borrow_and_update();
                     connections.reset_vanished(&now);
-                    if now.ready.is_empty() { break }
+                    if now.eligible().is_empty() { break }
                 }
                 accepted = listener.accept() => {
                     let Ok((client, _)) = accepted else { continue };
-                    let ready = endpoints.borrow().ready.clone();
                     turn = turn.wrapping_add(1);
-                    let Some(&backend) = ready.get(turn % ready.len().max(1)) else { continue };
+                    let now = endpoints.borrow();
+                    let eligible = now.eligible();
+                    let Some(&backend) = eligible.get(turn % eligible.len().max(1)) else { continue };
                     connections.serve(client, backend, cancel.child_token());
                 }
             }

@@ -4,7 +4,7 @@
 //! *down* at t when a request sent at t is not answered correctly within the declared timeout. Every edge is recorded
 //! as the two send times that enclose it, so the file states its own resolution.
 //!
-//! One thread, one `poll`: calm while all is well, a sample every millisecond from the first sign of trouble. Signs are
+//! One thread, one `poll`: calm while all is well, dense from the first sign of trouble. Signs are
 //! connections that close, a postmaster that ends (pidfd), endpoints that change (API watch).
 
 mod conversation;
@@ -21,4 +21,4 @@ mod view;
 pub use outage::{Outage, outages, read_outages};
 pub use record::{Interval, Record, ViewKind};
 pub use run::truth_main;
-pub use settings::{Protocol, ServiceSettings, TruthSettings};
+pub use settings::{Protocol, ServiceSettings, TruthSettings, ViewSettings};

@@ -27,10 +27,6 @@ pub enum Record {
         wall_clock: String,
         /// An answer later than this is none.
         timeout_ns: u64,
-        /// From one sample to the next while something is wrong.
-        dense_ns: u64,
-        /// From one kept sample to the next while all is well.
-        calm_ns: u64,
     },
     /// The first sample failed: the service does not serve yet, or is asked the wrong question.
     NotYetUp {

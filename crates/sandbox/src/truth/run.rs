@@ -106,8 +106,6 @@ impl Truth {
             at_ns: now_ns,
             wall_clock: jiff::Timestamp::now().to_string(),
             timeout_ns: settings.timeout_ms * 1_000_000,
-            dense_ns: settings.dense_us * 1000,
-            calm_ns: settings.calm_us * 1000,
         };
         write_line(&mut out, &begun)?;
         let mut views = Vec::new();
@@ -248,27 +246,22 @@ fn write_line(out: &mut File, record: &Record) -> io::Result<()> {
 }
 
 fn view(settings: &TruthSettings, service: &ServiceSettings, kind: ViewKind) -> io::Result<View> {
-    let (slots, calm_us) = match kind {
-        ViewKind::Kept => (service.kept_slots, settings.calm_us),
-        ViewKind::Fresh => (service.fresh_slots, settings.calm_fresh_us),
-    };
-    // Logins of a fresh view are dear to a database; refused ones cost nothing, but it cannot be known before.
-    let dense_factor = match (kind, &service.protocol) {
-        (ViewKind::Fresh, Protocol::PostgresWrite { .. }) => 4,
-        (ViewKind::Fresh, Protocol::Http { .. }) => 2,
-        (ViewKind::Kept, _) => 1,
+    let told = match kind {
+        ViewKind::Kept => service.kept,
+        ViewKind::Fresh => service.fresh,
     };
     let pace = Pace {
-        calm_ns: calm_us * 1000,
-        dense_ns: settings.dense_us * 1000 * dense_factor,
+        calm_ns: told.calm_us * 1000,
+        dense_ns: told.dense_us * 1000,
         timeout_ns: settings.timeout_ms * 1_000_000,
     };
     // Each slot of each view writes a row of its own: a wait for a row lock would look like a stall.
     let first_row = match kind {
         ViewKind::Kept => 0,
-        ViewKind::Fresh => service.kept_slots,
+        ViewKind::Fresh => service.kept.slots,
     };
-    let questions: io::Result<Vec<Question>> = (0..slots).map(|slot| question(service, first_row + slot)).collect();
+    let questions: io::Result<Vec<Question>> =
+        (0..told.slots).map(|slot| question(service, first_row + slot)).collect();
     Ok(View::new(&service.name, kind, service.address, pace, questions?))
 }
 

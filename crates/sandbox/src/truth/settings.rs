@@ -12,12 +12,6 @@ pub struct TruthSettings {
     pub file: PathBuf,
     /// An answer that comes later is none, in milliseconds.
     pub timeout_ms: u64,
-    /// From one sample to the next while something is wrong, in microseconds.
-    pub dense_us: u64,
-    /// From one sample of a kept view to the next while all is well, in microseconds.
-    pub calm_us: u64,
-    /// From one login to the next in a fresh view while all is well, in microseconds: logins cost the service far more.
-    pub calm_fresh_us: u64,
     /// For how long it stays dense after the last sign of trouble, in milliseconds.
     pub dense_for_ms: u64,
     /// The services to watch.
@@ -40,10 +34,22 @@ pub struct ServiceSettings {
     pub address: SocketAddr,
     /// What it is asked.
     pub protocol: Protocol,
-    /// Connections of the kept view: bounds how many samples a stall can hold.
-    pub kept_slots: usize,
-    /// Connections of the fresh view that may be under way at once.
-    pub fresh_slots: usize,
+    /// How the kept view asks.
+    pub kept: ViewSettings,
+    /// How the fresh view asks; connections and logins cost the service far more than requests.
+    pub fresh: ViewSettings,
+}
+
+/// How a view asks.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ViewSettings {
+    /// From one sample to the next while all is well, in microseconds.
+    pub calm_us: u64,
+    /// From one sample to the next while something is wrong, in microseconds.
+    pub dense_us: u64,
+    /// Connections, which bound how many samples a stall can hold.
+    pub slots: usize,
 }
 
 /// What a service is asked, and what a correct answer is.

@@ -131,7 +131,7 @@ async fn a_cut_backup_is_there_lists_its_contents_and_does_not_restore() {
     let whole = scene.backups.take().await.unwrap();
     let cut = scene.backups.upload_cut("postgresql-cut/", 60).await.unwrap();
     assert_eq!(cut, whole.replace(PREFIX, "postgresql-cut/"));
-    assert_eq!(scene.backups.keys().await.unwrap(), [whole.clone()], "the good prefix stays as it was");
+    assert_eq!(scene.backups.keys().await.unwrap(), [whole.as_str()], "the good prefix stays as it was");
     let (whole, cut) = (scene.fetch(&whole, 1 << 20).await, scene.fetch(&cut, 1 << 20).await);
     assert_eq!(cut, whole[..whole.len() * 60 / 100]);
     assert!(!scene.restore(&cut, "cut").status.success());

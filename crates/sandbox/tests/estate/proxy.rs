@@ -61,7 +61,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn start() -> Proxy {
+fn start() -> Proxy {
     let network = Network::claim().unwrap();
     let address = network.socket(200, network.usable_port(5432).unwrap());
     let (feed, endpoints) = watch::channel(Endpoints::default());
@@ -71,8 +71,12 @@ async fn start() -> Proxy {
 }
 
 impl Proxy {
-    fn ready(&self, ready: &[SocketAddr], not_ready: &[SocketAddr]) {
-        self.feed.send_replace(Endpoints { ready: ready.to_vec(), not_ready: not_ready.to_vec() });
+    fn ready(&self, ready: &[SocketAddr], others: &[SocketAddr]) {
+        self.tell(Endpoints { ready: ready.to_vec(), others: others.to_vec(), ..Endpoints::default() });
+    }
+
+    fn tell(&self, endpoints: Endpoints) {
+        self.feed.send_replace(endpoints);
     }
 
     /// Connects until the outcome is as wanted: a change of endpoints takes effect a moment later.
@@ -93,7 +97,7 @@ impl Proxy {
 
 #[tokio::test]
 async fn without_a_ready_endpoint_connections_are_refused_and_with_one_they_reach_it() {
-    let proxy = start().await;
+    let proxy = start();
     proxy.connects(false).await;
     let (a, _serving) = backend(b'a').await;
     proxy.ready(&[a], &[]);
@@ -106,7 +110,7 @@ async fn without_a_ready_endpoint_connections_are_refused_and_with_one_they_reac
 
 #[tokio::test]
 async fn a_vanished_endpoint_has_its_connections_reset_and_the_other_keeps_its_own() {
-    let proxy = start().await;
+    let proxy = start();
     let (a, _serving_a) = backend(b'a').await;
     let (b, _serving_b) = backend(b'b').await;
     proxy.ready(&[a, b], &[]);
@@ -124,7 +128,7 @@ async fn a_vanished_endpoint_has_its_connections_reset_and_the_other_keeps_its_o
 
 #[tokio::test]
 async fn a_backend_that_dies_takes_its_connections_along() {
-    let proxy = start().await;
+    let proxy = start();
     let (a, serving) = backend(b'a').await;
     proxy.ready(&[a], &[]);
     let mut stream = proxy.connects(true).await.unwrap();
@@ -133,4 +137,26 @@ async fn a_backend_that_dies_takes_its_connections_along() {
     assert!(ask(&mut stream).await.is_err());
     let mut late = proxy.connects(true).await.unwrap();
     assert!(ask(&mut late).await.is_err(), "the endpoint is still listed, and nobody is behind it");
+}
+
+#[tokio::test]
+async fn while_nobody_is_ready_those_that_are_ending_are_asked() {
+    let proxy = start();
+    let (a, _serving_a) = backend(b'a').await;
+    let (b, _serving_b) = backend(b'b').await;
+    proxy.tell(Endpoints { serving: vec![a], ..Endpoints::default() });
+    let mut stream = proxy.connects(true).await.unwrap();
+    assert_eq!(ask(&mut stream).await.unwrap(), b'a');
+    proxy.tell(Endpoints { ready: vec![b], serving: vec![a], ..Endpoints::default() });
+    timeout(SOON, async {
+        loop {
+            let mut stream = proxy.connects(true).await.unwrap();
+            if ask(&mut stream).await.unwrap() == b'b' {
+                return;
+            }
+        }
+    })
+    .await
+    .expect("the ready one to be asked");
+    assert_eq!(ask(&mut stream).await.unwrap(), b'a', "a connection stays where it is");
 }

@@ -7,7 +7,7 @@ use std::{
 
 use firedrill_sandbox::{
     process::boottime_ns,
-    truth::{Outage, Protocol, Record, ServiceSettings, TruthSettings, ViewKind, read_outages},
+    truth::{Outage, Protocol, Record, ServiceSettings, TruthSettings, ViewKind, ViewSettings, read_outages},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -16,6 +16,10 @@ use tokio::{
 };
 
 use crate::place::{Database, PROGRAM, Place, SOON};
+
+fn view(slots: usize) -> ViewSettings {
+    ViewSettings { calm_us: 10_000, dense_us: 2_000, slots }
+}
 
 const TIMEOUT_MS: u64 = 300;
 
@@ -31,9 +35,6 @@ impl Truth {
         let settings = TruthSettings {
             file: file.clone(),
             timeout_ms: TIMEOUT_MS,
-            dense_us: 1_000,
-            calm_us: 5_000,
-            calm_fresh_us: 10_000,
             dense_for_ms: 1_000,
             services,
             kubeconfig: None,
@@ -129,7 +130,7 @@ fn a_killed_and_restarted_http_service_is_down_exactly_in_between() {
     let protocol = Protocol::Http { path: "/".to_owned(), status: 200, contains: "good".to_owned() };
     let truth = Truth::start(
         &place,
-        vec![ServiceSettings { name: "shop".to_owned(), address, protocol, kept_slots: 4, fresh_slots: 2 }],
+        vec![ServiceSettings { name: "shop".to_owned(), address, protocol, kept: view(4), fresh: view(2) }],
     );
     truth.await_first_up(2);
 
@@ -162,7 +163,7 @@ async fn a_killed_postmaster_is_the_end_of_the_database_in_both_views() {
     let address = (database.server.fixed.address, database.server.fixed.port).into();
     let truth = Truth::start(
         &place,
-        vec![ServiceSettings { name: "orders".to_owned(), address, protocol, kept_slots: 4, fresh_slots: 2 }],
+        vec![ServiceSettings { name: "orders".to_owned(), address, protocol, kept: view(4), fresh: view(2) }],
     );
     truth.await_first_up(2);
     let before = boottime_ns();
@@ -190,7 +191,7 @@ async fn a_read_only_database_is_down_though_it_answers() {
     let address = (database.server.fixed.address, database.server.fixed.port).into();
     let truth = Truth::start(
         &place,
-        vec![ServiceSettings { name: "orders".to_owned(), address, protocol, kept_slots: 2, fresh_slots: 2 }],
+        vec![ServiceSettings { name: "orders".to_owned(), address, protocol, kept: view(2), fresh: view(2) }],
     );
     truth.await_first_up(2);
     let mut superuser = PgConnection::connect_with(&database.server.superuser_login("ultramarket")).await.unwrap();

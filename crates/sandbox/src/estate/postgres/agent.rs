@@ -59,6 +59,17 @@ pub(super) enum Phase {
     Ended(ExitCode),
 }
 
+impl Phase {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Following(_) => "following",
+            Self::Leading(_) => "leading",
+            Self::Ended(_) => "ended",
+        }
+    }
+}
+
 /// What goes wrong for an agent so that it ends; the kubelet starts it again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AgentError {
@@ -158,6 +169,8 @@ pub(super) enum Readiness {
 
 /// Runs `postgres-agent`.
 pub fn agent_main() -> ExitCode {
+    // The pod's log is its standard error.
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
     let begin = || -> Result<ExitCode, String> {
         let settings = Settings::from_env()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -170,9 +183,7 @@ pub fn agent_main() -> ExitCode {
     match begin() {
         Ok(code) => code,
         Err(message) => {
-            use io::Write as _;
-            // The pod's log is its standard error.
-            let _ = writeln!(io::stderr(), "{message}");
+            tracing::error!("{message}");
             ExitCode::FAILURE
         }
     }
@@ -196,6 +207,7 @@ async fn run(settings: Settings) -> Result<ExitCode, String> {
     };
     let mut phase = Phase::Waiting;
     loop {
+        tracing::info!(phase = phase.name(), "now");
         let next = match phase {
             Phase::Waiting => wait::wait(&mut agent).await,
             Phase::Following(kept) => follow::follow(&mut agent, *kept).await,

@@ -17,12 +17,12 @@ use super::{election::Seat, switches::Replication};
 /// The Lease's name.
 pub const LEASE: &str = "postgresql-leader";
 
-const RUN: &str = "postgresql.sandbox/run";
-const ADDRESS: &str = "postgresql.sandbox/address";
-const INITIALISED: &str = "postgresql.sandbox/initialised";
-const REPLICATION: &str = "postgresql.sandbox/replication";
-const SYNCHRONOUS: &str = "postgresql.sandbox/synchronous-standby";
-const LAST_HOLDER: &str = "postgresql.sandbox/last-holder";
+const RUN: &str = "postgresql.sandbox.firedrill.example/run";
+const ADDRESS: &str = "postgresql.sandbox.firedrill.example/address";
+const INITIALISED: &str = "postgresql.sandbox.firedrill.example/initialised";
+const REPLICATION: &str = "postgresql.sandbox.firedrill.example/replication";
+const SYNCHRONOUS: &str = "postgresql.sandbox.firedrill.example/synchronous-standby";
+const LAST_HOLDER: &str = "postgresql.sandbox.firedrill.example/last-holder";
 
 /// Why a write to the lease did not happen.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod server;
 pub mod settings;
 pub mod switches;
+pub mod verifier;
 mod wait;
 
 use std::{fs, io, path::PathBuf};

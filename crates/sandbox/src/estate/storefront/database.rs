@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::estate::credentials::Password;
 
 /// How long a request waits for a connection.
-const ACQUIRE_WITHIN: Duration = Duration::from_millis(400);
+const ACQUIRE_WITHIN: Duration = Duration::from_millis(800);
 /// How long a request's statements may take together.
 const ANSWER_WITHIN: Duration = Duration::from_millis(800);
 /// Connections a process keeps; ten processes share one small server.
