@@ -88,7 +88,9 @@ fn a_sandbox_killed_while_it_runs_leaves_nothing() {
     let dir = place.path().join("sandbox");
     let mut child = serve(&dir);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Held to the end: who prints into a closed pipe fails.
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     assert_eq!(line.trim(), "{", "the facts are printed once all is well");
     assert!(processes_of(&dir).iter().any(|one| one.contains("postgres")));
     child.kill().unwrap();
@@ -103,7 +105,9 @@ fn a_sandbox_whose_input_ends_stops_in_order() {
     let dir = place.path().join("sandbox");
     let mut child = serve(&dir);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Held to the end: who prints into a closed pipe fails.
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     assert!(!dir.exists());
