@@ -75,7 +75,7 @@ pub async fn restore(
         until: job.within.map(|within| Instant::now() + within),
         record: RestoreRecord::new(job.find.reference_wall_ns),
     };
-    if let Err(stopped) = run.phases().await {
+    if let Err(stopped) = Box::pin(run.phases()).await {
         run.record.stopped = Some(stopped);
     }
     run.record
@@ -123,24 +123,24 @@ impl Run<'_> {
     async fn phases(&mut self) -> Result<(), Stopped> {
         let store = BackupStore::open(self.job.access.clone()).await;
         let limits = self.begin(PhaseName::Find);
-        let outcome = limits.hold(self.find(&store)).await;
+        let outcome = limits.hold(Box::pin(self.find(&store))).await;
         self.end(limits, outcome)?;
         let limits = self.begin(PhaseName::Fetch);
-        let outcome = limits.hold(self.fetch(&store)).await;
+        let outcome = limits.hold(Box::pin(self.fetch(&store))).await;
         let file = self.end(limits, outcome)?;
         let limits = self.begin(PhaseName::Validate);
-        let outcome = limits.hold(self.validate(&file)).await;
+        let outcome = limits.hold(Box::pin(self.validate(&file))).await;
         let (contents, data_bytes) = self.end(limits, outcome)?;
         let binaries = Binaries::find(self.job.binaries.as_deref(), contents.major_needed())
             .map_err(|e| Stopped::Cannot(e.to_string()))?;
         let limits = self.begin(PhaseName::Stage);
-        let outcome = limits.hold(self.stage(&contents, &binaries, data_bytes)).await;
+        let outcome = limits.hold(Box::pin(self.stage(&contents, &binaries, data_bytes))).await;
         let destination = self.end(limits, outcome)?;
         let limits = self.begin(PhaseName::Restore);
-        let outcome = limits.hold(self.load(&file, &destination, &binaries)).await;
+        let outcome = limits.hold(Box::pin(self.load(&file, &destination, &binaries))).await;
         self.end(limits, outcome)?;
         let limits = self.begin(PhaseName::Verify);
-        let outcome = limits.hold(self.verify(&destination, &binaries)).await;
+        let outcome = limits.hold(Box::pin(self.verify(&destination, &binaries))).await;
         self.end(limits, outcome)
     }
 
