@@ -19,7 +19,7 @@ use std::hash::{Hash, Hasher};
 pub(super) fn of(state: &State, op: &Op) -> u128 {
     let mut into = Both { a: DefaultHasher::new(), b: DefaultHasher::new() };
     into.b.write_u64(0x9e37_79b9_7f4a_7c15);
-    let State { world, log: _, runner, witness, epoch: _, left, turns: _, trouble, trace: _ } = state;
+    let State { world, log: _, runner, last: _, witness, epoch: _, left, turns: _, trouble, trace: _ } = state;
     let quiet = runner.as_ref().is_some_and(|r| put_away(&r.drill));
     (left, trouble, quiet).hash(&mut into);
     if !quiet {
