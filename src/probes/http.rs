@@ -217,3 +217,102 @@ fn broken(error: &hyper::Error) -> Miss {
         None => Miss::spent(Failure::Broken, error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::ask::Cause;
+    use hyper::Response;
+    use hyper::service::service_fn;
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+    fn spec(url: &str) -> Http {
+        serde_json::from_value(serde_json::json!({ "url": url, "json": { "/status": "ok" } })).unwrap()
+    }
+
+    /// A service for `shop.example` behind TLS.
+    async fn tls_service() -> u16 {
+        let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/shop.example.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/shop.example.key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::task::spawn_local(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // A client that does not trust this server hangs up.
+                let Ok(stream) = acceptor.accept(stream).await else { continue };
+                let service =
+                    service_fn(|_| async { Ok::<_, Infallible>(Response::new(r#"{"status":"ok"}"#.to_owned())) });
+                let serving = hyper::server::conn::http1::Builder::new();
+                tokio::task::spawn_local(serving.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        port
+    }
+
+    async fn ask_with(roots: RootCertStore, name: &str, port: u16) -> Result<Condition, Miss> {
+        let mut ask = HttpAsk::new("storefront", &spec(&format!("http://127.0.0.1:{port}/"))).unwrap();
+        ask.endpoint.tls = Some(Tls::trusting(name, roots).unwrap());
+        let mut connection = ask.connect().await?;
+        ask.ask(&mut connection, 0).await?;
+        ask.ask(&mut connection, 1).await?;
+        Ok(ask.condition(&connection))
+    }
+
+    #[tokio::test]
+    async fn https_is_asked_over_one_connection_and_who_is_not_trusted_is_a_failed_login() {
+        let test = async {
+            let port = tls_service().await;
+            let mut ours = RootCertStore::empty();
+            ours.add(CertificateDer::from_pem_slice(include_bytes!("testdata/ca.pem")).unwrap()).unwrap();
+            assert_eq!(ask_with(ours.clone(), "shop.example", port).await, Ok(Condition::Usable));
+            let strangers = ask_with(RootCertStore::empty(), "shop.example", port).await.unwrap_err();
+            assert_eq!(strangers.cause, Cause::Service(Failure::Login), "{}", strangers.detail);
+            let another = ask_with(ours, "pay.example", port).await.unwrap_err();
+            assert_eq!(another.cause, Cause::Service(Failure::Login), "{}", another.detail);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[test]
+    fn addresses_come_from_the_url() {
+        let endpoint = |url: &str| {
+            let ask = HttpAsk::new("p", &spec(url)).unwrap();
+            (ask.endpoint.host, ask.endpoint.port, ask.host.to_str().unwrap().to_owned(), ask.path.to_string())
+        };
+        let told =
+            |host: &str, port, header: &str, path: &str| (host.to_owned(), port, header.to_owned(), path.to_owned());
+        assert_eq!(endpoint("http://shop.example"), told("shop.example", 80, "shop.example", "/"));
+        assert_eq!(endpoint("http://[::1]:8080/a?b=c"), told("::1", 8080, "[::1]:8080", "/a?b=c"));
+    }
+
+    #[test]
+    fn a_body_is_held_against_what_is_expected() {
+        let mut spec = spec("http://shop.example/");
+        spec.body = Some("total".to_owned());
+        let ask = HttpAsk::new("p", &spec).unwrap();
+        let judge = |body: &str| ask.judge(body.as_bytes());
+        assert_eq!(judge(r#"{"status":"ok","total":3}"#), Ok(()));
+        assert!(judge(r#"{"status":"ok"}"#).unwrap_err().contains("does not hold `total`"));
+        assert!(judge(r#"{"status":"sorry","total":3}"#).unwrap_err().contains("another value than \"ok\""));
+        assert!(judge(r#"{"total":3}"#).unwrap_err().contains("nothing at `/status`"));
+        assert!(judge("<total>").unwrap_err().contains("not JSON"));
+        spec.json = [("status".to_owned(), serde_json::Value::Null)].into();
+        assert!(HttpAsk::new("p", &spec).err().unwrap().contains("JSON pointer"));
+    }
+}

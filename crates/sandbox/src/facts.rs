@@ -38,6 +38,8 @@ pub struct DatabaseFacts {
     pub stateful_set: String,
     /// The database's name.
     pub name: String,
+    /// The port on which each database pod listens at its own address.
+    pub port: u16,
     /// The Service that takes writes.
     pub primary_service: String,
     /// The Service that only reads.

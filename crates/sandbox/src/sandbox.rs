@@ -435,6 +435,7 @@ fn facts(
         database: DatabaseFacts {
             stateful_set: DATABASES.to_owned(),
             name: DATABASE.to_owned(),
+            port: plan.database_port,
             primary_service: PRIMARY_SERVICE.to_owned(),
             replica_service: REPLICA_SERVICE.to_owned(),
             url_files,
