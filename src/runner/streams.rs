@@ -109,7 +109,11 @@ impl Running {
                     self.last_down = Some((sample.sent_ns, None));
                 }
             }
-            Outcome::Unknown => {}
+            // Nobody asked, so an outage may hide there: the run of good answers begins anew, as the measuring has it.
+            Outcome::Unknown => {
+                self.now.ok_since = None;
+                self.now.ok_until = None;
+            }
         }
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
