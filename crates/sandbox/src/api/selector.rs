@@ -60,7 +60,7 @@ impl LabelSelector {
 
     /// Whether an object's labels satisfy every requirement.
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.matches_labels(object.pointer("/metadata/labels").and_then(Value::as_object))
+        self.matches_labels(meta::at(object, "/metadata/labels").and_then(Value::as_object))
     }
 
     /// Whether these labels satisfy every requirement.

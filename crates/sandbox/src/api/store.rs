@@ -1,6 +1,6 @@
 //! The one place where objects are kept and changed: one lock, one revision counter, a bounded log of each kind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -95,6 +95,8 @@ struct Snapshot {
 pub(crate) struct Inner {
     revision: u64,
     objects: BTreeMap<Key, Object>,
+    /// Who names whom as an owner, by the owner's uid: controllers ask this for every pod that changes.
+    owned: HashMap<String, BTreeSet<Key>>,
     logs: Vec<Log>,
     log_max: usize,
     snapshots: VecDeque<Snapshot>,
@@ -115,6 +117,7 @@ impl Store {
         let inner = Inner {
             revision: FIRST_REVISION,
             objects: BTreeMap::new(),
+            owned: HashMap::new(),
             logs,
             log_max,
             snapshots: VecDeque::new(),
@@ -239,6 +242,12 @@ impl Inner {
         meta::metadata(&mut object).insert("resourceVersion".to_owned(), json!(revision.to_string()));
         let object = Arc::new(object);
         self.objects.insert(key.clone(), Arc::clone(&object));
+        if let Some(before) = &before {
+            self.disown(key, before);
+        }
+        for uid in owner_uids(&object) {
+            self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
+        }
         let kind = if before.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
         self.record(key.kind, Change { revision, kind, object: Arc::clone(&object), before });
         object
@@ -247,6 +256,7 @@ impl Inner {
     /// The only way an object goes.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Object> {
         let before = self.objects.remove(key)?;
+        self.disown(key, &before);
         let revision = self.pass(key.kind);
         let mut last = Value::clone(&before);
         meta::metadata(&mut last).insert("resourceVersion".to_owned(), json!(revision.to_string()));
@@ -254,6 +264,22 @@ impl Inner {
         let change = Change { revision, kind: ChangeKind::Deleted, object: Arc::clone(&object), before: Some(before) };
         self.record(key.kind, change);
         Some(object)
+    }
+
+    /// Everything that names this uid as an owner.
+    pub(crate) fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Key> {
+        self.owned.get(uid).into_iter().flatten()
+    }
+
+    fn disown(&mut self, key: &Key, object: &Value) {
+        for uid in owner_uids(object) {
+            if let Some(owned) = self.owned.get_mut(uid) {
+                owned.remove(key);
+                if owned.is_empty() {
+                    self.owned.remove(uid);
+                }
+            }
+        }
     }
 
     fn pass(&mut self, kind: Kind) -> u64 {
@@ -301,18 +327,20 @@ impl Inner {
     }
 }
 
+fn owner_uids(object: &Value) -> impl Iterator<Item = &str> {
+    meta::items(object, "/metadata/ownerReferences").iter().map(|owner| meta::text(owner, "/uid"))
+}
+
+/// The fields of an object that its author means.
+fn content(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status"))
+}
+
 /// Whether a change counts as one of the specification. As upstream, a Deployment's annotations count too.
 fn specification_differs(kind: Kind, before: &Value, after: &Value) -> bool {
-    let content = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(map) = object.as_object_mut() {
-            map.remove("metadata");
-            map.remove("status");
-        }
-        object
-    };
     let annotations = "/metadata/annotations";
-    content(before) != content(after)
+    !content(before).eq(content(after))
         || (kind == Kind::Deployment && before.pointer(annotations) != after.pointer(annotations))
 }
 

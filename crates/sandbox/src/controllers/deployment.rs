@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::condition::{count, set_condition};
 use super::driver::Controller;
-use super::replicas::{owner_key, pods_of};
+use super::replicas::{controlled, owner_key, pods_of};
 use crate::api::write::{Mode, create};
 use crate::api::{Change, Inner, Key, Kind, Object, meta};
 
@@ -58,12 +58,7 @@ impl Controller for Deployments {
 }
 
 fn sets_of(inner: &Inner, deployment: &Value) -> Vec<Object> {
-    let uid = meta::uid(deployment);
-    inner
-        .range(Kind::ReplicaSet, Some(meta::namespace(deployment)))
-        .filter(|set| meta::controller_uid(set) == uid)
-        .cloned()
-        .collect()
+    controlled(inner, deployment, Kind::ReplicaSet)
 }
 
 /// A short name for a template. Fixed keys: the same template has the same name in every process.

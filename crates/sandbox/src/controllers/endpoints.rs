@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::condition::{has_ended, is_true};
 use super::driver::Controller;
+use super::replicas::controlled;
 use crate::api::selector::LabelSelector;
 use crate::api::write::{Mode, create};
 use crate::api::{Change, Inner, Key, Kind, Object, meta};
@@ -165,11 +166,8 @@ fn write_slice(inner: &mut Inner, service: &Value, pods: &[Object], ports: &[Val
             })
         })
         .collect();
-    let uid = meta::uid(service);
-    let present = inner
-        .range(Kind::EndpointSlice, Some(meta::namespace(service)))
-        .find(|slice| meta::controller_uid(slice) == uid)
-        .map(|slice| Key::of(Kind::EndpointSlice, slice));
+    let present =
+        controlled(inner, service, Kind::EndpointSlice).first().map(|slice| Key::of(Kind::EndpointSlice, slice));
     let name = || format!("{}-{}", meta::name(service), meta::suffix());
     let key = present.unwrap_or_else(|| Key::new(Kind::EndpointSlice, meta::namespace(service), name()));
     let slice = json!({

@@ -1,18 +1,13 @@
 //! Garbage collection: what is owned goes when its last owner is gone, also when it was made too late to see it.
 
-use std::collections::{BTreeSet, HashMap};
-
 use serde_json::Value;
 
 use super::driver::Controller;
 use crate::api::delete::{DeleteOptions, FOREGROUND, ORPHAN, delete, release};
 use crate::api::{Change, ChangeKind, Inner, Key, Kind, meta};
 
-/// The collector, with an index of who is owned by whom.
-#[derive(Default)]
-pub(super) struct Garbage {
-    owned_by: HashMap<String, BTreeSet<Key>>,
-}
+/// The collector.
+pub(super) struct Garbage;
 
 impl Controller for Garbage {
     fn kinds(&self) -> Vec<Kind> {
@@ -21,31 +16,19 @@ impl Controller for Garbage {
 
     fn concerned(&mut self, kind: Kind, change: &Change, inner: &Inner) -> Vec<Key> {
         let key = Key::of(kind, &change.object);
-        let mut concerned = Vec::new();
-        for owner in owners(&change.object) {
-            let uid = meta::text(owner, "/uid").to_owned();
-            if change.kind == ChangeKind::Deleted {
-                if let Some(owned) = self.owned_by.get_mut(&uid) {
-                    owned.remove(&key);
-                }
-                // An owner that waits in the foreground may have waited for this one.
-                concerned.extend(owner_key(inner, owner, &key.namespace));
-            } else {
-                self.owned_by.entry(uid).or_default().insert(key.clone());
-            }
-        }
         if change.kind == ChangeKind::Deleted {
-            concerned.extend(self.owned_by.remove(meta::uid(&change.object)).unwrap_or_default());
-        } else if !owners(&change.object).is_empty() || meta::is_deleting(&change.object) {
-            concerned.push(key);
+            // What it owned; and an owner that waits in the foreground may have waited for this one.
+            let owners = owners(&change.object).iter();
+            let waiting = owners.filter_map(|owner| owner_key(inner, owner, &key.namespace));
+            return inner.owned_by(meta::uid(&change.object)).cloned().chain(waiting).collect();
         }
-        concerned
+        if owners(&change.object).is_empty() && !meta::is_deleting(&change.object) { Vec::new() } else { vec![key] }
     }
 
     fn reconcile(&mut self, inner: &mut Inner, key: &Key) {
         let Some(object) = inner.get(key) else { return };
         if meta::is_deleting(&object) {
-            self.finish(inner, key, &object);
+            finish(inner, key, &object);
             return;
         }
         let references = owners(&object);
@@ -64,36 +47,33 @@ impl Controller for Garbage {
     }
 }
 
-impl Garbage {
-    /// An owner that is going in the foreground or leaves orphans.
-    fn finish(&self, inner: &mut Inner, key: &Key, object: &Value) {
-        let has = |finalizer: &str| meta::items(object, "/metadata/finalizers").iter().any(|one| one == finalizer);
-        let owned: Vec<Key> = self.owned_by.get(meta::uid(object)).into_iter().flatten().cloned().collect();
-        if has(ORPHAN) {
-            for dependent in &owned {
-                let Some(orphan) = inner.get(dependent) else { continue };
-                let kept =
-                    owners(&orphan).iter().filter(|owner| meta::text(owner, "/uid") != meta::uid(object)).cloned();
-                set_owners(inner, dependent, kept.collect());
-            }
-            release(inner, key, ORPHAN);
+/// An owner that is going in the foreground or leaves orphans.
+fn finish(inner: &mut Inner, key: &Key, object: &Value) {
+    let has = |finalizer: &str| meta::items(object, "/metadata/finalizers").iter().any(|one| one == finalizer);
+    let owned: Vec<Key> = inner.owned_by(meta::uid(object)).cloned().collect();
+    if has(ORPHAN) {
+        for dependent in &owned {
+            let Some(orphan) = inner.get(dependent) else { continue };
+            let kept = owners(&orphan).iter().filter(|owner| meta::text(owner, "/uid") != meta::uid(object)).cloned();
+            set_owners(inner, dependent, kept.collect());
         }
-        if has(FOREGROUND) {
-            let mut blocked = false;
-            for dependent in &owned {
-                let Some(inside) = inner.get(dependent) else { continue };
-                blocked |= owners(&inside).iter().any(|owner| {
-                    meta::text(owner, "/uid") == meta::uid(object)
-                        && owner.get("blockOwnerDeletion").and_then(Value::as_bool) == Some(true)
-                });
-                if !meta::is_deleting(&inside) {
-                    let propagation = Some("Foreground".to_owned()).filter(|_| dependent.kind != Kind::Pod);
-                    let _ = delete(inner, dependent, &DeleteOptions { propagation, ..DeleteOptions::default() });
-                }
+        release(inner, key, ORPHAN);
+    }
+    if has(FOREGROUND) {
+        let mut blocked = false;
+        for dependent in &owned {
+            let Some(inside) = inner.get(dependent) else { continue };
+            blocked |= owners(&inside).iter().any(|owner| {
+                meta::text(owner, "/uid") == meta::uid(object)
+                    && owner.get("blockOwnerDeletion").and_then(Value::as_bool) == Some(true)
+            });
+            if !meta::is_deleting(&inside) {
+                let propagation = Some("Foreground".to_owned()).filter(|_| dependent.kind != Kind::Pod);
+                let _ = delete(inner, dependent, &DeleteOptions { propagation, ..DeleteOptions::default() });
             }
-            if !blocked || owned.iter().all(|dependent| inner.get(dependent).is_none()) {
-                release(inner, key, FOREGROUND);
-            }
+        }
+        if !blocked || owned.iter().all(|dependent| inner.get(dependent).is_none()) {
+            release(inner, key, FOREGROUND);
         }
     }
 }

@@ -36,5 +36,5 @@ pub(crate) fn start(store: &Arc<Store>, tasks: &TaskTracker, closing: &Cancellat
     driver::spawn(reconciler::HeldReplicas, store, tasks, closing);
     driver::spawn(binding::Binding::default(), store, tasks, closing);
     driver::spawn(namespaces::Namespaces, store, tasks, closing);
-    driver::spawn(garbage::Garbage::default(), store, tasks, closing);
+    driver::spawn(garbage::Garbage, store, tasks, closing);
 }

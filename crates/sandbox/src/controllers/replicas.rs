@@ -35,17 +35,22 @@ impl Controller for ReplicaSets {
                 break;
             }
         }
-        let mut by_worth = active;
-        // Those go first that serve least: not bound, not ready, young.
-        by_worth.sort_by_key(|pod| {
-            let bound = !meta::text(pod, "/spec/nodeName").is_empty();
-            (bound, is_ready(pod), std::cmp::Reverse(meta::uid(pod).to_owned()))
-        });
-        let excess = by_worth.len().saturating_sub(wanted);
-        for pod in by_worth.iter().take(excess) {
-            let _ = delete(inner, &Key::of(Kind::Pod, pod), &DeleteOptions::default());
+        let excess = active.len().saturating_sub(wanted);
+        if excess > 0 {
+            remove_least(inner, active, excess);
         }
         report(inner, key);
+    }
+}
+
+/// Deletes the pods that serve least: not bound, not ready, young.
+fn remove_least(inner: &mut Inner, mut pods: Vec<Object>, excess: usize) {
+    pods.sort_by_key(|pod| {
+        let bound = !meta::text(pod, "/spec/nodeName").is_empty();
+        (bound, is_ready(pod), std::cmp::Reverse(meta::uid(pod).to_owned()))
+    });
+    for pod in pods.iter().take(excess) {
+        let _ = delete(inner, &Key::of(Kind::Pod, pod), &DeleteOptions::default());
     }
 }
 
@@ -74,11 +79,17 @@ pub(super) fn active_pods(inner: &Inner, owner: &Value) -> Vec<Object> {
 
 /// Every pod of an owner.
 pub(super) fn pods_of(inner: &Inner, owner: &Value) -> Vec<Object> {
+    controlled(inner, owner, Kind::Pod)
+}
+
+/// The objects of a kind that an owner controls.
+pub(super) fn controlled(inner: &Inner, owner: &Value, kind: Kind) -> Vec<Object> {
     let uid = meta::uid(owner);
     inner
-        .range(Kind::Pod, Some(meta::namespace(owner)))
-        .filter(|pod| meta::controller_uid(pod) == uid)
-        .cloned()
+        .owned_by(uid)
+        .filter(|key| key.kind == kind)
+        .filter_map(|key| inner.get(key))
+        .filter(|object| meta::controller_uid(object) == uid)
         .collect()
 }
 

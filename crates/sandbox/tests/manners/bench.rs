@@ -119,8 +119,8 @@ impl Stand {
         K::DynamicType: Default,
     {
         let condition = await_condition(self.api::<K>(), name, |object: Option<&K>| object.is_some_and(&wanted));
-        let waited = tokio::time::timeout(PATIENCE, condition).await;
-        waited.unwrap_or_else(|_| panic!("{name} is not as wanted in time")).expect("a watch").expect("there")
+        let outcome = tokio::time::timeout(PATIENCE, condition).await;
+        outcome.unwrap_or_else(|_| panic!("{name} is not as wanted in time")).expect("a watch").expect("there")
     }
 
     /// Watches until an object is gone.
