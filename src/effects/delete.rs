@@ -2,18 +2,20 @@
 
 use super::{Hands, LooksLike, Trouble, refused, timed};
 use crate::store::InjectPermit;
-use crate::targets::cluster::is_not_found;
+use crate::targets::cluster::{EPOCH_ANNOTATION, is_conflict, is_not_found};
 use firedrill_core::effect::{Holding, ObjectRef, Reply, Version};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use serde_json::{Value, json};
 
-pub(super) async fn apply(hands: &Hands, pod: &ObjectRef, grace_s: Option<u32>, _permit: InjectPermit) -> Reply {
+pub(super) async fn apply(hands: &Hands, pod: &ObjectRef, grace_s: Option<u32>, permit: InjectPermit) -> Reply {
     let api: Api<Pod> = hands.namespaced(&pod.namespace);
-    // The UID alone: a pod's status changes all the time, and its identity is what the plan named.
+    // The UID keeps it from the pod's successor; the version, from landing after another runner has taken over.
+    let version = Some(permit.version().0.clone()).filter(|v| !v.is_empty());
     let params = DeleteParams {
         grace_period_seconds: grace_s,
-        preconditions: Some(Preconditions { uid: pod.uid.clone(), resource_version: None }),
+        preconditions: Some(Preconditions { uid: pod.uid.clone(), resource_version: version }),
         ..DeleteParams::default()
     };
     #[expect(clippy::disallowed_methods, reason = "an effect, with its permit")]
@@ -39,6 +41,20 @@ pub(super) async fn look(hands: &Hands, pod: &ObjectRef) -> LooksLike {
     Ok((if same { Holding::Prior } else { Holding::Gone }, version))
 }
 
-/// Nothing gives a process back. A take-over marks the pod, so that a late delete by an older runner is at least visible
-/// in the audit log; its UID already keeps it from the successor.
-pub(super) fn touch() {}
+/// Moves the pod's version on, so that a delete that an older runner may still send finds a conflict. The mark that does it
+/// is taken off again at once.
+pub(super) async fn touch(hands: &Hands, pod: &ObjectRef, epoch: u64) -> Result<(), String> {
+    let api: Api<Pod> = hands.namespaced(&pod.namespace);
+    for mark in [json!(format!("{}/{epoch}", hands.drill)), Value::Null] {
+        let body = json!({ "metadata": { "uid": pod.uid, "annotations": { EPOCH_ANNOTATION: mark } } });
+        #[expect(clippy::disallowed_methods, reason = "part of a take-over, whose record is durable")]
+        let touched = timed(async { api.patch(&pod.name, &PatchParams::default(), &Patch::Merge(&body)).await }).await;
+        match touched {
+            Ok(_) => {}
+            // Gone, or another pod by now: nothing can hit it any more.
+            Err(Trouble::Api(e)) if is_not_found(&e) || is_conflict(&e) => return Ok(()),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+    Ok(())
+}

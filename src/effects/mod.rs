@@ -122,9 +122,9 @@ impl Hands {
     ///
     /// # Errors
     /// When the marks could not be taken off.
-    pub async fn relinquish(&self, effect: &Effect, seen: &Version, permit: UndoPermit) -> Result<(), String> {
+    pub async fn relinquish(&self, effect: &Effect, permit: UndoPermit) -> Result<(), String> {
         match effect {
-            Effect::Scale { object, .. } => scale::relinquish(self, object, seen, permit).await,
+            Effect::Scale { object, .. } => scale::relinquish(self, object, permit).await,
             _ => Ok(()),
         }
     }
@@ -136,10 +136,7 @@ impl Hands {
     pub async fn touch(&self, effect: &Effect, epoch: u64) -> Result<(), String> {
         match effect {
             Effect::Scale { object, .. } => scale::touch(self, object, epoch).await,
-            Effect::Delete { .. } => {
-                delete::touch();
-                Ok(())
-            }
+            Effect::Delete { pod, .. } => delete::touch(self, pod, epoch).await,
             Effect::Lock { .. } | Effect::Ledger { .. } | Effect::Scratch { .. } | Effect::Database { .. } => Ok(()),
         }
     }

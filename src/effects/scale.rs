@@ -64,19 +64,33 @@ pub(super) async fn undo(
     patch(hands, object, &body).await.map_err(|e| e.to_string())
 }
 
-/// Takes our marks off an object that somebody else has changed meanwhile, and leaves their change.
-pub(super) async fn relinquish(hands: &Hands, object: &ObjectRef, seen: &Version, _: UndoPermit) -> Result<(), String> {
-    let body = json!({ "metadata": { "uid": object.uid, "resourceVersion": seen.0, "annotations": no_marks() } });
+/// Takes our marks off an object that somebody else has changed meanwhile, and leaves their change; a mark of another drill
+/// is theirs too.
+pub(super) async fn relinquish(hands: &Hands, object: &ObjectRef, _: UndoPermit) -> Result<(), String> {
+    let api: Api<Deployment> = hands.namespaced(&object.namespace);
+    let found = match timed(async { api.get(&object.name).await }).await {
+        Ok(found) => found.metadata,
+        Err(Trouble::Api(e)) if is_not_found(&e) => return Ok(()),
+        Err(e) => return Err(e.to_string()),
+    };
+    if found.annotations.as_ref().and_then(|a| a.get(DRILL_ANNOTATION)) != Some(&hands.drill) {
+        return Ok(());
+    }
+    let body = json!({ "metadata": { "uid": found.uid, "resourceVersion": found.resource_version, "annotations": no_marks() } });
     patch(hands, object, &body).await.map_err(|e| e.to_string())
 }
 
-/// Moves the object's version on, so that what an older runner may still send finds a conflict.
+/// Moves the object's version on, so that what an older runner may still send finds a conflict. The mark that does it is
+/// taken off again at once.
 pub(super) async fn touch(hands: &Hands, object: &ObjectRef, epoch: u64) -> Result<(), String> {
-    let body = json!({ "metadata": { "annotations": { EPOCH_ANNOTATION: format!("{}/{epoch}", hands.drill) } } });
-    match patch(hands, object, &body).await {
-        Err(Trouble::Api(e)) if is_not_found(&e) => Ok(()),
-        other => other.map_err(|e| e.to_string()),
+    for mark in [json!(format!("{}/{epoch}", hands.drill)), Value::Null] {
+        let body = json!({ "metadata": { "annotations": { EPOCH_ANNOTATION: mark } } });
+        match patch(hands, object, &body).await {
+            Err(Trouble::Api(e)) if is_not_found(&e) => return Ok(()),
+            other => other.map_err(|e| e.to_string())?,
+        }
     }
+    Ok(())
 }
 
 fn no_marks() -> Value {

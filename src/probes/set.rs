@@ -86,6 +86,14 @@ impl ProbeSet {
         Ok((set, batches))
     }
 
+    /// What the streams of these probes would be, in the order in which they would run. Starts nothing.
+    ///
+    /// # Errors
+    /// As [`ProbeSet::start`], as far as it can be told without starting.
+    pub fn describe(probes: &[ProbeConfig]) -> Result<Vec<StreamInfo>, ProbeError> {
+        Ok(parts(probes)?.into_iter().map(|part| part.info).collect())
+    }
+
     /// What each stream is; their order is that of [`Batch::stream`].
     pub fn streams(&self) -> &[StreamInfo] {
         &self.infos

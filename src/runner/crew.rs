@@ -1,6 +1,6 @@
 //! The crew: one task for each thing that should be under way. Tasks talk to the dispatcher only by messages.
 
-use crate::effects::Hands;
+use crate::effects::{Hands, LooksLike};
 use crate::faults::FaultSpec;
 use crate::probes::book::Batch;
 use crate::probes::config::{ProbeConfig, ProbeError};
@@ -12,9 +12,10 @@ use crate::targets::deployments::DeploymentEyes;
 use crate::targets::postgres::PostgresEyes;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::{Action, Input};
-use firedrill_core::effect::{Effect, Holding, StepId, Version};
+use firedrill_core::effect::{Effect, Holding, StepId};
 use firedrill_core::event::{Answered, Intent};
-use firedrill_core::plan::{Plan, Work};
+use firedrill_core::plan::{Plan, Stage, Work};
+use firedrill_core::sample::StreamInfo;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub(crate) enum Message {
     Said(Input),
     /// A look before an undo; the answer says whether to write.
     Looked { step: StepId, holding: Holding, write: oneshot::Sender<Option<UndoPermit>> },
+    /// Our marks are to be taken off an object that somebody else changed.
+    PermitWanted { step: StepId, permit: oneshot::Sender<Option<UndoPermit>> },
+    /// The probes are ready; they begin when this was recorded.
+    ProbesReady { infos: Vec<StreamInfo>, go: oneshot::Sender<()> },
     /// Samples.
     Samples(Batch),
     /// The task of this action is over.
@@ -89,8 +94,25 @@ impl Crew {
             if self.running.contains_key(action) || matches!(action, Action::Apply(_)) {
                 continue;
             }
+            // What the probes and the work write into is taken away only when they have stopped.
+            let arm = |id: &StepId| plan.is_some_and(|p| p.step(*id).stage == Stage::Arm);
+            if matches!(action, Action::Undo(id) if arm(id)) && self.writing() {
+                continue;
+            }
             self.start(action.clone(), plan.cloned(), epoch);
         }
+    }
+
+    /// Whether a task is under way that writes into what the arming steps made.
+    fn writing(&self) -> bool {
+        self.running.keys().any(|a| matches!(a, Action::Probe | Action::Work(_)))
+    }
+
+    /// Waits until every request that was written is answered, as long as that may take.
+    pub(crate) async fn drain(&self) {
+        let all = u32::try_from(REQUESTS_MAX).unwrap_or(u32::MAX);
+        // Each request has its own time limit, so this ends; the semaphore is never closed.
+        let _ = self.shared.requests.acquire_many(all).await;
     }
 
     /// The fault or operation.
@@ -176,17 +198,14 @@ async fn fence(shared: &Shared, plan: &Plan, steps: &[StepId], epoch: u64, out: 
     });
     let results: Vec<(StepId, Result<(), String>)> = touched.buffer_unordered(REQUESTS_MAX).collect().await;
     points::reached("after fence");
-    let failed = results.iter().find_map(|(_, r)| r.as_ref().err());
-    match failed {
-        None => {
-            let _ = out.send(Message::Said(Input::Fenced));
-        }
-        Some(why) => {
-            for step in steps {
-                let why = format!("could not be fenced off from the runner before: {why}");
-                let _ = out.send(Message::Said(Input::UndoFailed(*step, why)));
-            }
-        }
+    let failed: Vec<(StepId, String)> =
+        results.into_iter().filter_map(|(id, r)| r.err().map(|why| (id, why))).collect();
+    if failed.is_empty() {
+        let _ = out.send(Message::Said(Input::Fenced));
+    }
+    for (step, why) in failed {
+        let why = format!("could not be fenced off from the runner before: {why}");
+        let _ = out.send(Message::Said(Input::UndoFailed(step, why)));
     }
 }
 
@@ -227,50 +246,70 @@ async fn undo(shared: &Shared, step: StepId, effect: &Effect, out: &mpsc::Unboun
     let failed = |why: String| {
         let _ = out.send(Message::Said(Input::UndoFailed(step, why)));
     };
+    let mut trouble = format!("{} did not stay as it was put back", effect.object());
     for _ in 0..LOOKS_MAX {
-        let (holding, version) = match shared.hands.look(effect).await {
+        let (holding, version) = match relinquished(shared, step, effect, out).await {
             Ok(seen) => seen,
             Err(why) => return failed(format!("{} could not be looked at: {why}", effect.object())),
         };
         let (write, may_write) = oneshot::channel();
-        let superseded = matches!(holding, Holding::Other(_));
         if out.send(Message::Looked { step, holding, write }).is_err() {
             return;
         }
-        let Ok(permit) = may_write.await else { return };
-        match permit {
-            None => return,
-            Some(permit) if superseded => return relinquish(shared, effect, &version, permit).await,
-            Some(permit) => {
-                points::reached("before undo");
-                let written = shared.hands.undo(effect, &version, permit).await;
-                points::reached("after undo");
-                if let Err(why) = written {
-                    return failed(format!("could not put back {}: {why}", effect.object()));
-                }
-            }
+        let Ok(Some(permit)) = may_write.await else { return };
+        points::reached("before undo");
+        let written = shared.hands.undo(effect, &version, permit).await;
+        points::reached("after undo");
+        // Also after a write that failed: it may have landed, or somebody else may have been faster. The look tells.
+        if let Err(why) = written {
+            trouble = format!("could not put back {}: {why}", effect.object());
         }
     }
-    failed(format!("{} did not stay as it was put back", effect.object()));
+    failed(trouble);
 }
 
-/// Our marks on an object that a person changed are taken off; their change stays.
-async fn relinquish(shared: &Shared, effect: &Effect, version: &Version, permit: UndoPermit) {
-    if let Err(why) = shared.hands.relinquish(effect, version, permit).await {
-        tracing::warn!(object = effect.object(), why, "our marks stay on an object that somebody else changed");
+/// A look; before it is told that somebody else changed the object, our marks are taken off it, and their change stays.
+async fn relinquished(
+    shared: &Shared,
+    step: StepId,
+    effect: &Effect,
+    out: &mpsc::UnboundedSender<Message>,
+) -> LooksLike {
+    let (holding, version) = shared.hands.look(effect).await?;
+    if !matches!(holding, Holding::Other(_)) {
+        return Ok((holding, version));
     }
+    let (ask, answer) = oneshot::channel();
+    if out.send(Message::PermitWanted { step, permit: ask }).is_err() {
+        return Ok((holding, version));
+    }
+    if let Ok(Some(permit)) = answer.await {
+        shared.hands.relinquish(effect, permit).await?;
+    }
+    shared.hands.look(effect).await
 }
 
 async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>, stop: &CancellationToken) {
-    let begun = configs(&shared.scene, epoch).and_then(|configs| ProbeSet::start(&configs));
-    let (set, mut batches) = match begun {
+    let failed = |e: ProbeError| {
+        let _ = out.send(Message::Said(Input::Abort(format!("the probes could not be started: {e}"))));
+    };
+    let ready = configs(&shared.scene, epoch).and_then(|configs| Ok((ProbeSet::describe(&configs)?, configs)));
+    let (infos, configs) = match ready {
+        Ok(ready) => ready,
+        Err(e) => return failed(e),
+    };
+    let (go, recorded) = oneshot::channel();
+    if out.send(Message::ProbesReady { infos, go }).is_err() || recorded.await.is_err() {
+        return;
+    }
+    let (set, mut batches) = match ProbeSet::start(&configs) {
         Ok(begun) => begun,
         Err(e) => {
-            let _ = out.send(Message::Said(Input::Abort(format!("the probes could not be started: {e}"))));
+            failed(e);
+            let _ = out.send(Message::Said(Input::ProbingEnded(Vec::new())));
             return;
         }
     };
-    let _ = out.send(Message::Said(Input::ProbingBegan(set.streams().to_vec())));
     while let Some(Some(batch)) = stop.run_until_cancelled(batches.recv()).await {
         let _ = out.send(Message::Samples(batch));
     }

@@ -130,7 +130,6 @@ impl Dispatcher<'_> {
     async fn take(&mut self, message: Message) -> Result<(), AppendError> {
         match message {
             Message::Said(input) => {
-                let began = matches!(input, Input::ProbingBegan(_));
                 let ended = matches!(input, Input::ProbingEnded(_));
                 let sight = match &input {
                     Input::Sight(sight) => Some(sight.clone()),
@@ -139,15 +138,24 @@ impl Dispatcher<'_> {
                 if ended {
                     self.seal().await?;
                 }
-                if let (true, Input::ProbingBegan(infos)) = (began, &input) {
-                    self.streams = Streams::begin(infos);
-                }
                 self.hear(input).await?;
                 if let Some(sight) = sight {
                     self.test_landing(sight).await?;
                 }
             }
             Message::Looked { step, holding, write } => self.looked(step, holding, write).await?,
+            Message::PermitWanted { step, permit } => {
+                // A task that is gone does not write.
+                let _ = permit.send(UndoPermit::of_owed(&self.drill, step));
+            }
+            Message::ProbesReady { infos, go } => {
+                let events = self.drill.hear(Input::ProbingBegan(infos.clone()));
+                if !events.is_empty() {
+                    self.streams = Streams::begin(&infos);
+                    self.append(events).await?;
+                    let _ = go.send(());
+                }
+            }
             Message::Samples(batch) => self.streams.take(batch),
             Message::Over(action) => self.crew.over(&action),
         }
@@ -185,14 +193,12 @@ impl Dispatcher<'_> {
         holding: Holding,
         write: oneshot::Sender<Option<UndoPermit>>,
     ) -> Result<(), AppendError> {
-        let superseded = matches!(holding, Holding::Other(_));
-        // Taken before the step is settled: taking our marks off is part of its undo.
-        let permit = UndoPermit::of_owed(&self.drill, step);
         let events = self.drill.hear(Input::Looked(step, holding));
         let writes = events.iter().any(|e| matches!(e, Event::Looked { .. }));
         self.append(events).await?;
+        let permit = if writes { UndoPermit::of_owed(&self.drill, step) } else { None };
         // A task that is gone does not write.
-        let _ = write.send(permit.filter(|_| writes || superseded));
+        let _ = write.send(permit);
         Ok(())
     }
 
@@ -288,6 +294,8 @@ fn reply_word(reply: &firedrill_core::effect::Reply) -> &'static str {
 /// A journal that cannot be written any more never keeps a fault in place: what is owed is put back from memory.
 async fn undo_from_memory(drill: &Drill, crew: &Crew) {
     let Some(plan) = &drill.plan else { return };
+    // What was already written may land until it is answered: it is awaited first, so that nothing lands after its undo.
+    crew.drain().await;
     let mut owed: Vec<StepId> = drill.outstanding().collect();
     owed.sort_by_key(|id| std::cmp::Reverse(plan.step(*id).rank));
     for step in owed {

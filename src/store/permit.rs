@@ -39,6 +39,13 @@ impl UndoPermit {
         drill.owed(step).then_some(Self { step })
     }
 
+    /// From a step of a closed drill that was settled as never applied: a request of its dead runner may have landed
+    /// later. Creating cannot be made conditional on a version, so this is looked at again.
+    pub fn of_late_arrival(drill: &firedrill_core::drill::Drill, step: StepId) -> Option<Self> {
+        let never = matches!(drill.outcome(step), Some(firedrill_core::effect::Undone::NeverApplied));
+        (drill.closed && drill.took_over.is_some() && never).then_some(Self { step })
+    }
+
     /// The step it is for.
     pub fn step(&self) -> StepId {
         self.step

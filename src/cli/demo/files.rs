@@ -94,7 +94,7 @@ targets:
   scratch:
     staging: {{ scratch: {{ directory: \"{staging}\", binaries: \"{programs}\" }} }}
 probes:
-  orders-write: {{ ledger: {{ target: orders-db, every: 10ms }} }}
+  orders-write: {{ ledger: {{ target: orders-db, every: 20ms }} }}
   storefront: {{ http: {{ url: \"{shop}/v2/products?limit=10\", every: 20ms }} }}
 guards: {{ cool-down: 0s }}
 ",

@@ -71,13 +71,16 @@ impl Demo {
     }
 
     async fn show(&self, setting: &Setting) -> Result<Exit, DemoError> {
-        let out_dir = std::path::absolute(&self.out).map_err(|source| DemoError::File { path: self.out.clone(), source })?;
+        let out_dir =
+            std::path::absolute(&self.out).map_err(|source| DemoError::File { path: self.out.clone(), source })?;
         std::fs::create_dir_all(&out_dir).map_err(|source| DemoError::File { path: out_dir.clone(), source })?;
         let program = std::env::current_exe().map_err(DemoError::Child)?;
         // Under the system's temporary directory, since PostgreSQL runs as another user there when we are root.
         let dir = std::env::temp_dir().join(format!("firedrill-demo-{}", uuid::Uuid::now_v7()));
         if setting.form == Form::Text {
-            out::line("starting an estate of its own: PostgreSQL primary and standby, shop, S3 with backups, a Kubernetes API");
+            out::line(
+                "starting an estate of its own: PostgreSQL primary and standby, shop, S3 with backups, a Kubernetes API",
+            );
         }
         let options = Options::new(dir, program.clone())
             .annotate(crate::targets::cluster::ALLOW_ANNOTATION, "kill-primary,scale-to-zero,restore-backup");

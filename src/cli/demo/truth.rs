@@ -65,7 +65,8 @@ fn recovery(outages: &[Outage], report: &Report) -> Option<Interval> {
             [outages.iter().map(|o| o.down_from[0]).min()?, outages.iter().map(|o| o.down_from[1]).min()?]
         }
         ClockRule::Firedrill => {
-            let began = report.events.iter().find(|e| matches!(e.kind, EventKind::RecoveryBegan | EventKind::TookOver))?;
+            let began =
+                report.events.iter().find(|e| matches!(e.kind, EventKind::RecoveryBegan | EventKind::TookOver))?;
             let at = report.clock.opened.mono_ns.0 + began.at.latest_ns.0;
             [at, at]
         }
@@ -85,7 +86,8 @@ pub(super) fn words(truth: &Truth) -> String {
     match truth.recovery {
         None => "–".to_owned(),
         Some(recovery) => {
-            let middle = recovery.upper_ns.map_or(recovery.lower_ns, |u| Nanos(u64::midpoint(u.0, recovery.lower_ns.0)));
+            let middle =
+                recovery.upper_ns.map_or(recovery.lower_ns, |u| Nanos(u64::midpoint(u.0, recovery.lower_ns.0)));
             format!("{:.3} s", middle.as_secs_f64())
         }
     }

@@ -329,7 +329,14 @@ fn not_held_long_enough(case: &Case<'_>) -> Option<String> {
     let held = case.drill.loss_seen.zip(case.drill.heal_began).map(|(seen, healed)| healed.since(seen));
     match held {
         Some(held) if held >= hold_ns => None,
-        _ => Some(format!("it was let go before it had been held for {:.1} s", hold_ns.as_secs_f64())),
+        _ => {
+            let who = if case.drill.took_over.is_some() {
+                "its runner died, and the next one let it go"
+            } else {
+                "it was let go"
+            };
+            Some(format!("{who} before it had been held for {:.0} s", hold_ns.as_secs_f64()))
+        }
     }
 }
 
