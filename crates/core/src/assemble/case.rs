@@ -200,8 +200,9 @@ fn streams(material: &Material<'_>) -> (Vec<CaseStream>, Vec<String>) {
                 stream
                     .samples
                     .extend(decoded.samples.iter().map(|s| Sample { seq: case_seq(stored.epoch, s.seq), ..*s }));
-                let life = stream.lives.iter_mut().find(|l| l.epoch == stored.epoch);
-                life.into_iter().for_each(|l| l.samples.extend(&decoded.samples));
+                if let Some(life) = stream.lives.iter_mut().find(|l| l.epoch == stored.epoch) {
+                    life.samples.extend(&decoded.samples);
+                }
                 stream.bytes += stored.bytes.len() as u64;
                 stream.sealed.push(chunk::digest(&stored.bytes).to_string());
             }

@@ -115,7 +115,9 @@ fn readings(case: &Case<'_>) -> Vec<LedgerReading> {
                 None => found.push(Writes { stream: stream.info.stream.clone(), ranges: ranges.collect() }),
             }
         }
-        found.iter_mut().for_each(|w| w.ranges.sort_by_key(|r| r.first));
+        for writes in &mut found {
+            writes.ranges.sort_by_key(|r| r.first);
+        }
         LedgerReading { at_ns: record.at.mono_ns, node: reading.node.clone(), writable: Known::Known(()), found }
     };
     readings.into_iter().map(of).collect()
@@ -155,31 +157,18 @@ fn redundancy(case: &Case<'_>, recovery: Option<&Recovery>) -> Known<Interval> {
         Some(Disruption::Seen(at)) => *at,
         _ => Moment::exactly(injected),
     };
-    match case.drill.redundant {
-        Some(at) => Known::Known(Moment::between(last_look_before(case, at, injected), at).since(from)),
-        None => {
-            let last = case.sights().map(|s| s.to_ns).max().unwrap_or(injected).max(injected);
-            let lower_ns = from.by_ns.map_or(Nanos::ZERO, |by| last.since(by));
-            Known::Known(Interval::new(lower_ns, None))
-        }
+    if let Some(at) = case.drill.redundant {
+        return Known::Known(Moment::between(look_before(case, at, injected), at).since(from));
     }
+    let last = case.sights().map(|s| s.to_ns).max().unwrap_or(injected).max(injected);
+    Known::Known(Interval::new(from.by_ns.map_or(Nanos::ZERO, |by| last.since(by)), None))
 }
 
 /// The look before the one by which something was seen: it had not come true by then.
-fn last_look_before(case: &Case<'_>, at: Mono, floor: Mono) -> Mono {
-    case.sights().map(|s| s.from_ns).filter(|from| *from <= at).rev_nth(1).unwrap_or(floor).max(floor.min(at))
-}
-
-trait RevNth<T> {
-    fn rev_nth(self, n: usize) -> Option<T>;
-}
-
-impl<T: Ord, I: Iterator<Item = T>> RevNth<T> for I {
-    fn rev_nth(self, n: usize) -> Option<T> {
-        let mut all: Vec<T> = self.collect();
-        all.sort();
-        all.into_iter().rev().nth(n)
-    }
+fn look_before(case: &Case<'_>, at: Mono, floor: Mono) -> Mono {
+    let mut looks: Vec<Mono> = case.sights().map(|s| s.from_ns).filter(|from| *from <= at).collect();
+    looks.sort_unstable();
+    looks.into_iter().rev().nth(1).unwrap_or(floor).max(floor.min(at))
 }
 
 fn objectives(
@@ -192,10 +181,10 @@ fn objectives(
     let restores = case.plan().map_or_else(|| case.opening.fault == "restore-backup", |p| p.heal == Heal::Work);
     let record = case.restore().and_then(Result::ok);
     let missing = |what: &str| Known::Unknown(what.to_owned());
-    let mut held = Vec::new();
+    let mut all = Vec::new();
     let mut hold = |kind, limit: Option<Nanos>, measured: Known<Interval>| {
         if let Some(limit_ns) = limit {
-            held.push(Objective { kind, limit_ns, source: declared.source.clone() }.hold(measured));
+            all.push(Objective { kind, limit_ns, source: declared.source.clone() }.hold(measured));
         }
     };
     if restores {
@@ -210,7 +199,7 @@ fn objectives(
         hold(ObjectiveKind::RecoveryPoint, declared.rpo_ns, rpo);
         hold(ObjectiveKind::RedundancyWithin, declared.redundancy_ns, redundancy.clone());
     }
-    held
+    all
 }
 
 /// What was checked after the recovery.
@@ -232,14 +221,12 @@ fn checks(case: &Case<'_>) -> Vec<Check> {
     if case.injection().is_none() {
         return checks;
     }
-    for target in &plan.watch {
-        checks.extend(members_back(case, target, usize::from(plan.members)));
-    }
+    checks.extend(plan.watch.iter().map(|target| members_back(case, target, usize::from(plan.members))));
     checks
 }
 
 /// One primary and all members streaming; or all deployments ready at their captured counts.
-fn members_back(case: &Case<'_>, target: &str, members: usize) -> Option<Check> {
+fn members_back(case: &Case<'_>, target: &str, members: usize) -> Check {
     let last = case.sights().filter(|s| s.target == target).last();
     let name = match last.map(|s| &s.view) {
         Some(TargetView::Deployments(_)) => "all deployments ready at their captured counts",
@@ -269,7 +256,7 @@ fn members_back(case: &Case<'_>, target: &str, members: usize) -> Option<Check> 
             }
         },
     };
-    Some(Check { name: format!("{target}: {name}"), expected, outcome })
+    Check { name: format!("{target}: {name}"), expected, outcome }
 }
 
 fn baselines(case: &Case<'_>) -> Vec<Baseline> {

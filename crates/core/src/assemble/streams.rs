@@ -56,7 +56,7 @@ pub(super) fn recovery(case: &Case<'_>, measured: &Measured) -> Known<Recovery> 
             .map_or_else(|| Known::Unknown("no answer was acknowledged".to_owned()), |gap| Known::Known(gap.length_ns)),
         detect_and_decide,
         restore_duration: restore.then(|| {
-            let duration = case.restore().and_then(Result::ok).and_then(|r| r.duration());
+            let duration = case.restore().and_then(Result::ok).and_then(crate::restore::RestoreRecord::duration);
             known(duration.map(|d| Interval::new(d, Some(d))), "the restore was not whole")
         }),
         redundancy: measured.redundancy.clone(),
