@@ -28,7 +28,7 @@ use std::process::ExitCode;
 struct Line {
     #[command(subcommand)]
     command: Command,
-    /// Where the journal is kept [default: $XDG_STATE_HOME/firedrill, ~/.local/state/firedrill]
+    /// Where the journal is kept [default: `$XDG_STATE_HOME/firedrill`, or `~/.local/state/firedrill`]
     #[arg(long, global = true, env = "FIREDRILL_STATE", value_name = "DIR")]
     state: Option<PathBuf>,
     /// Print JSON for programs instead of text for people

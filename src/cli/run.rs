@@ -29,7 +29,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn go(&self, setting: &Setting) -> Exit {
-        match self.run(setting).await {
+        match Box::pin(self.run(setting)).await {
             Ok(exit) => exit,
             Err(e) => failed(&e),
         }

@@ -2,6 +2,7 @@
 
 use crate::cli::out;
 use crate::runner::progress::Picture;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,9 +31,9 @@ pub(crate) fn abort_token(pictures: watch::Receiver<Picture>, state: PathBuf) ->
         } else {
             text.push_str("Still there:\n");
             for what in &owed {
-                text.push_str(&format!("  - {what}\n"));
+                let _ = writeln!(text, "  - {what}");
             }
-            text.push_str(&format!("Put it back with: firedrill undo --state {}\n", state.display()));
+            let _ = writeln!(text, "Put it back with: firedrill undo --state {}", state.display());
         }
         out::aside(&text);
         std::process::exit(if owed.is_empty() { 4 } else { 6 });

@@ -38,7 +38,7 @@ async fn visit<T>(
     }
 }
 
-fn database(error: ledger_table::LedgerError) -> String {
+fn database(error: &ledger_table::LedgerError) -> String {
     error.to_string()
 }
 
@@ -53,14 +53,14 @@ fn id(drill: &str) -> Result<Uuid, String> {
 
 pub(super) async fn apply(hands: &Hands, target: &str, _permit: InjectPermit) -> Reply {
     let made = visit(hands.urls.get(target), async |c| {
-        let found = ledger_table::survey(c).await.map_err(database)?;
+        let found = ledger_table::survey(c).await.map_err(|e| database(&e))?;
         match found.table {
             Table::Usable => Ok(()),
             Table::Forbidden => {
                 Err("this role may not write into firedrill.ledger; grant it insert, select and delete".to_owned())
             }
             Table::Missing => {
-                ledger_table::create(c).await.map_err(database)?;
+                ledger_table::create(c).await.map_err(|e| database(&e))?;
                 let sql = format!("comment on table firedrill.ledger is '{}'", mark(&id(&hands.drill)?.to_string()));
                 sqlx::query(AssertSqlSafe(sql)).execute(c).await.map(|_| ()).map_err(|e| brief(&e))
             }
@@ -84,7 +84,7 @@ enum Ours {
 }
 
 async fn ours(connection: &mut PgConnection, drill: Uuid) -> Result<Ours, String> {
-    let found = ledger_table::survey(connection).await.map_err(database)?;
+    let found = ledger_table::survey(connection).await.map_err(|e| database(&e))?;
     if found.table == Table::Missing {
         return Ok(Ours::Nothing);
     }
@@ -104,11 +104,11 @@ pub(super) async fn undo(hands: &Hands, target: &str, _permit: UndoPermit) -> Re
     visit(hands.urls.get(target), async |c| {
         let ours = ours(c, drill).await?;
         if ours != Ours::Nothing {
-            ledger_table::purge(c, drill).await.map_err(database)?;
+            ledger_table::purge(c, drill).await.map_err(|e| database(&e))?;
         }
         if ours == Ours::TheTable {
             // Rows of another drill keep it: then only the mark goes.
-            ledger_table::drop_if_empty(c).await.map_err(database)?;
+            ledger_table::drop_if_empty(c).await.map_err(|e| database(&e))?;
         }
         Ok(())
     })

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 
 /// Who a drill is, in the Lease that it holds.
-pub fn holder(drill: &str) -> String {
+pub(super) fn holder(drill: &str) -> String {
     format!("firedrill/{drill}")
 }
 

@@ -231,10 +231,9 @@ impl RestoreBackup {
         })
     }
 
-    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
-        common::window(scene, preflight, jiff::Timestamp::now());
-        let access = self.access(scene).await?;
-        let store = BackupStore::open(access).await;
+    /// What the prefix holds.
+    async fn look_at_store(&self, scene: &Scene, preflight: &mut Preflight) -> Result<String, Refusal> {
+        let store = BackupStore::open(self.access(scene).await?).await;
         let place = format!("s3://{}/{}", store.bucket(), store.prefix());
         match find(&store, &self.find_plan(crate::clock::stamp().wall_ns)).await {
             Ok(found) => preflight.note(
@@ -252,17 +251,13 @@ impl RestoreBackup {
                 "See that the bucket, its endpoint and the credentials are right.",
             ),
         }
-        let staging = self.staging(scene)?;
-        let parent = match staging {
-            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
-            _ => scratch_parent(scene),
-        };
-        let parent = std::path::absolute(&parent).unwrap_or(parent);
-        let dir = parent.join(format!("firedrill-scratch-{}", scene.drill));
-        let mut steps = arming::steps(scene, None);
-        let scratch = Effect::Scratch { target: self.into.to_string(), dir: dir.display().to_string() };
-        steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect: scratch });
-        match staging {
+        Ok(place)
+    }
+
+    /// Whether staging can be made ready; for a server that is there already every guard must agree. What it takes besides
+    /// the scratch.
+    async fn look_at_staging(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Effect>, Refusal> {
+        match self.staging(scene)? {
             StagingTarget::Scratch(scratch) => {
                 let found = Binaries::find(scratch.binaries.as_ref().map(|b| scene.base.join(b)).as_deref(), None);
                 let (shown, ok) = match &found {
@@ -289,10 +284,26 @@ impl RestoreBackup {
                         "Every guard of a restore must agree. Correct the staging target; nothing was written.",
                     );
                 }
-                let effect = Effect::Database { target: self.into.to_string() };
-                steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect });
+                return Ok(Some(Effect::Database { target: self.into.to_string() }));
             }
         }
+        Ok(None)
+    }
+
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
+        common::window(scene, preflight, jiff::Timestamp::now());
+        let place = self.look_at_store(scene, preflight).await?;
+        let parent = match self.staging(scene)? {
+            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
+            _ => scratch_parent(scene),
+        };
+        let parent = std::path::absolute(&parent).unwrap_or(parent);
+        let dir = parent.join(format!("firedrill-scratch-{}", scene.drill));
+        let mut steps = arming::steps(scene, None);
+        let scratch = Effect::Scratch { target: self.into.to_string(), dir: dir.display().to_string() };
+        steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect: scratch });
+        let besides = self.look_at_staging(scene, preflight).await?;
+        steps.extend(besides.map(|effect| Step { stage: Stage::Arm, rank: RANK_STAGING, effect }));
         if preflight.refused() {
             return Ok(None);
         }

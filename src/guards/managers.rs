@@ -82,18 +82,18 @@ pub async fn detect(
 mod tests {
     use super::*;
 
-    fn deployment(value: serde_json::Value) -> Deployment {
-        serde_json::from_value(serde_json::json!({ "metadata": value })).unwrap()
+    fn deployment(metadata: &serde_json::Value) -> Deployment {
+        serde_json::from_value(serde_json::json!({ "metadata": metadata })).unwrap()
     }
 
     #[test]
     fn gitops_tools_are_known_by_their_marks() {
         let argo = deployment(
-            serde_json::json!({ "name": "web", "annotations": { "argocd.argoproj.io/tracking-id": "a:apps/Deployment:shop/web" } }),
+            &serde_json::json!({ "name": "web", "annotations": { "argocd.argoproj.io/tracking-id": "a:apps/Deployment:shop/web" } }),
         );
         let flux =
             deployment(serde_json::json!({ "name": "web", "labels": { "kustomize.toolkit.fluxcd.io/name": "shop" } }));
-        let plain = deployment(serde_json::json!({ "name": "web", "labels": { "app": "web" } }));
+        let plain = deployment(&serde_json::json!({ "name": "web", "labels": { "app": "web" } }));
         assert_eq!(by_marks(&argo), ["Argo CD"]);
         assert_eq!(by_marks(&flux), ["Flux"]);
         assert!(by_marks(&plain).is_empty());

@@ -148,28 +148,28 @@ impl Crew {
 
     fn start(&mut self, action: Action, plan: Option<Plan>, epoch: u64) {
         let (shared, out, stop) = (Arc::clone(&self.shared), self.out.clone(), CancellationToken::new());
-        let (named, stopped) = (action.clone(), stop.clone());
+        let (named, cancelled) = (action.clone(), stop.clone());
         let handle = tokio::spawn(async move {
             let say = |input| {
                 let _ = out.send(Message::Said(input));
             };
             match (&named, plan) {
                 (Action::Survey, _) => {
-                    let survey = shared.fault.survey(&shared.scene);
-                    if let Some(surveyed) = stopped.run_until_cancelled(survey).await {
+                    let survey = Box::pin(shared.fault.survey(&shared.scene));
+                    if let Some(surveyed) = cancelled.run_until_cancelled(survey).await {
                         say(Input::Surveyed(Box::new(surveyed)));
                     }
                 }
                 (Action::Fence(steps), Some(plan)) => fence(&shared, &plan, steps, epoch, &out).await,
                 (Action::Intend(steps), Some(plan)) => say(Input::Versions(versions(&shared, &plan, steps).await)),
                 (Action::Undo(step), Some(plan)) => undo(&shared, *step, &plan.step(*step).effect, &out).await,
-                (Action::Probe, Some(_)) => probe(&shared, epoch, &out, &stopped).await,
+                (Action::Probe, Some(_)) => Box::pin(probe(&shared, epoch, &out, &cancelled)).await,
                 (Action::Watch, Some(plan)) => {
-                    stopped.run_until_cancelled(watch(&shared, &plan, &out)).await;
+                    cancelled.run_until_cancelled(watch(&shared, &plan, &out)).await;
                 }
                 (Action::Work(work), Some(plan)) => {
                     let _ = plan;
-                    do_work(&shared, *work, &out, &stopped).await;
+                    do_work(&shared, *work, &out, &cancelled).await;
                 }
                 (Action::Apply(_), _) | (_, None) => {}
             }

@@ -12,10 +12,10 @@ use crate::store::{Journal, JournalError};
 use crate::targets::cluster::{self, Cluster, ClusterError};
 use crate::targets::scene::Scene;
 use crate::targets::secrets::{self, SecretError};
+use firedrill_core::digest::Digest;
 use firedrill_core::event::{AbortRule, Brief, Objectives, Opening, Settings, Source};
 use firedrill_core::exercised::Expected;
 use firedrill_core::time::Nanos;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,12 +86,12 @@ impl Prepared {
 }
 
 /// Who runs: host and process, for people who find a mark.
-pub fn runner_name() -> String {
+pub(crate) fn runner_name() -> String {
     format!("{} pid {}", host(), std::process::id())
 }
 
 /// This machine's name.
-pub fn host() -> String {
+pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
@@ -134,7 +134,7 @@ pub async fn reopen(opening: &Opening, journal: &Journal) -> Result<Prepared, Ru
 fn source(role: &str, path: &Path) -> Result<Source, RunError> {
     let file = |source| RunError::File { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(file)?;
-    let sha256 = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    let sha256 = Digest::of(text.as_bytes()).to_string();
     // Absolute, so that a take-over from another directory finds what the estate names beside itself.
     let path = path.canonicalize().map_err(file)?.display().to_string();
     Ok(Source { role: role.to_owned(), path, sha256, text })

@@ -1,13 +1,14 @@
-//! The journal in SQLite: write-ahead log, `synchronous=FULL`, one transaction a batch. When `append` returns, the batch
+//! The journal in `SQLite`: write-ahead log, `synchronous=FULL`, one transaction a batch. When `append` returns, the batch
 //! survives a power cut.
 
 use crate::store::permit::InjectPermit;
 use firedrill_core::assemble::Before;
+use firedrill_core::chain::{GENESIS, Link};
+use firedrill_core::digest::Digest;
 use firedrill_core::drill::{Drill, Illegal};
 use firedrill_core::effect::Epoch;
 use firedrill_core::event::{Event, Record};
 use firedrill_core::time::Stamp;
-use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Row};
 use std::path::{Path, PathBuf};
@@ -24,14 +25,14 @@ pub enum JournalError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error(
         "the journal {path} cannot be used: {source}. Nothing is started without a journal: see its disk and its permissions."
     )]
     Database {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// What `SQLite` said.
         source: sqlx::Error,
     },
     /// A record in it cannot be read.
@@ -193,10 +194,10 @@ impl Journal {
         if newest != epoch_before {
             return Err(AppendError::Fenced { newest, ours: drill.epoch });
         }
-        let mut prev = head.map_or_else(Vec::new, |(_, hash)| hash);
+        let mut link = head.and_then(|(_, hash)| link_of(records.first()?.seq.checked_sub(1)?, &hash));
         for record in records {
             let text = serde_json::to_string(record).expect("a record is always JSON");
-            let hash = Sha256::new().chain_update(&prev).chain_update(text.as_bytes()).finalize().to_vec();
+            let next = link.map_or_else(|| Link::first(text.as_bytes()), |l| l.next(text.as_bytes()));
             if let Event::Opened(o) = &record.event {
                 sqlx::query("insert into drills (drill, experiment, opened_wall_ns, epoch) values (?, ?, ?, 1)")
                     .bind(&o.drill)
@@ -211,11 +212,11 @@ impl Journal {
                 .bind(signed(record.seq))
                 .bind(signed(record.epoch.0))
                 .bind(text)
-                .bind(&hash)
+                .bind(next.digest.0.as_slice())
                 .execute(&mut *tx)
                 .await
                 .map_err(|e| self.database(e))?;
-            prev = hash;
+            link = Some(next);
         }
         sqlx::query("update drills set epoch = ?, closed = ? where drill = ?")
             .bind(signed(drill.epoch))
@@ -283,18 +284,18 @@ impl Journal {
                 .fetch_all(&mut *connection)
                 .await
                 .map_err(|e| self.database(e))?;
-        let mut head = Vec::new();
+        let mut link: Option<Link> = None;
         let mut records = Vec::with_capacity(rows.len());
         for (seq, text, hash) in rows {
             let corrupt = |why: String| JournalError::Corrupt { drill: drill.to_owned(), seq: unsigned(seq), why };
-            let expected = Sha256::new().chain_update(&head).chain_update(text.as_bytes()).finalize().to_vec();
-            if expected != hash {
-                return Err(corrupt("its hash does not follow from the record before it".to_owned()));
+            let next = link.map_or_else(|| Link::first(text.as_bytes()), |l| l.next(text.as_bytes()));
+            if next.seq != unsigned(seq) || next.digest.0.as_slice() != hash {
+                return Err(corrupt("its digest does not follow from the record before it".to_owned()));
             }
             records.push(serde_json::from_str(&text).map_err(|e| corrupt(e.to_string()))?);
-            head = hash;
+            link = Some(next);
         }
-        Ok((records, hex(&head)))
+        Ok((records, link.map(|l| l.digest.to_string()).unwrap_or_default()))
     }
 
     /// A drill's stored samples, in order of epoch, stream and chunk.
@@ -364,7 +365,7 @@ impl Journal {
         .await
         .map_err(|e| self.database(e))?;
         Ok(Before {
-            report_sha256: previous.map(|(text,)| hex(&Sha256::digest(text.as_bytes()))),
+            report_sha256: previous.map(|(text,)| Digest::of(text.as_bytes()).to_string()),
             last_pass_wall_ns: passed.map(|(ns,)| ns),
         })
     }
@@ -384,8 +385,9 @@ impl Journal {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// The last link of a stored chain; the one before it is not needed to go on.
+fn link_of(seq: u64, digest: &[u8]) -> Option<Link> {
+    Some(Link { seq, prev: GENESIS, digest: Digest(digest.try_into().ok()?) })
 }
 
 fn signed(n: u64) -> i64 {
