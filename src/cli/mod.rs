@@ -99,6 +99,11 @@ impl Setting {
     }
 }
 
+/// What the command line takes, for documentation and its tests.
+pub fn command() -> clap::Command {
+    Line::command()
+}
+
 /// Does what a command line says.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = match Line::try_parse_from(args) {

@@ -1,0 +1,87 @@
+//! What the registry of faults promises to readers: an experiment, a runbook and a page for each word.
+
+use super::files::{self, File};
+use super::none;
+use firedrill::faults::FAULTS;
+use firedrill::spec::load::load_experiment;
+use firedrill::spec::problem::Look;
+use std::collections::BTreeSet;
+
+/// An experiment that is shipped: its path, the word of its operation, its runbook.
+struct Shipped {
+    path: String,
+    word: &'static str,
+    runbook: Option<String>,
+}
+
+fn shipped() -> Vec<Shipped> {
+    let files = files::all();
+    let mine = files.iter().filter(|f| f.path.starts_with("experiments/") && !f.path.contains("/estates/"));
+    mine.filter(|f| f.path.ends_with(".yaml"))
+        .map(|f| {
+            let loaded =
+                load_experiment(&files::root().join(&f.path)).unwrap_or_else(|p| panic!("{}", p.render(Look::Plain)));
+            let experiment = loaded.value;
+            let word = experiment.method.first().expect("an experiment does something").word();
+            Shipped { path: f.path.clone(), word, runbook: experiment.runbook.map(|r| r.to_string()) }
+        })
+        .collect()
+}
+
+fn incomplete(words: &[&str], experiments: &[Shipped], pages: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for word in words {
+        let mine: Vec<&Shipped> = experiments.iter().filter(|e| e.word == *word).collect();
+        if mine.is_empty() {
+            found.push(format!("{word}: no file in experiments/ uses it"));
+        } else if mine.iter().all(|e| e.runbook.is_none()) {
+            found.push(format!("{word}: none of its experiments names a runbook"));
+        }
+        let page = format!("docs/faults/{word}.md");
+        match pages.iter().find(|p| p.path == page) {
+            None => found.push(format!("{word}: {page} is missing")),
+            Some(p) if !p.text.contains(&format!("`{word}`")) => found.push(format!("{page} does not name `{word}`")),
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_fault_has_an_experiment_a_runbook_and_a_page() {
+    let words: Vec<&str> = FAULTS.iter().map(|(word, _)| *word).collect();
+    assert!(words.len() >= 3, "{words:?}");
+    none(&incomplete(&words, &shipped(), &files::all()));
+}
+
+#[test]
+fn a_fault_without_them_is_seen() {
+    assert_eq!(incomplete(&["melt-disk"], &[], &[]).len(), 2);
+    let without_runbook = [Shipped { path: "experiments/a.yaml".to_owned(), word: "melt-disk", runbook: None }];
+    let page = [File::new("docs/faults/melt-disk.md", "# Something else\n")];
+    assert_eq!(incomplete(&["melt-disk"], &without_runbook, &page).len(), 2);
+}
+
+/// Runbooks that no experiment and no other page leads to.
+fn lonely_runbooks(files: &[File], named: &BTreeSet<String>) -> Vec<String> {
+    let runbooks = files.iter().filter(|f| f.path.starts_with("runbooks/"));
+    let reached = |f: &&File| {
+        let name = f.path.trim_start_matches("runbooks/");
+        named.iter().any(|n| n.ends_with(name))
+            || files.iter().any(|o| o.path != f.path && o.path.ends_with(".md") && o.text.contains(name))
+    };
+    runbooks.filter(|f| !reached(f)).map(|f| format!("{}: nothing leads here", f.path)).collect()
+}
+
+#[test]
+fn every_runbook_is_reached() {
+    let experiments = shipped();
+    let named: BTreeSet<String> = experiments.iter().filter_map(|e| e.runbook.clone()).collect();
+    none(&lonely_runbooks(&files::all(), &named));
+    for experiment in &experiments {
+        let Some(runbook) = experiment.runbook.as_ref().filter(|r| !r.starts_with("https:")) else { continue };
+        let path = files::root().join(&experiment.path).with_file_name(runbook);
+        assert!(path.is_file(), "{} names {runbook}, which is not there", experiment.path);
+    }
+    assert_eq!(lonely_runbooks(&[File::new("runbooks/a.md", "# A\n")], &BTreeSet::new()).len(), 1);
+}
