@@ -2,6 +2,7 @@
 
 use super::files::{self, File};
 use super::{made_up, none};
+use clap::error::ErrorKind;
 use firedrill::spec::load::{parse_estate, parse_experiment};
 use firedrill::spec::problem::Look;
 use std::collections::BTreeSet;
@@ -202,7 +203,8 @@ fn wrong_commands(files: &[File]) -> Vec<String> {
                 command.split_whitespace().take_while(|w| !["|", ">", "&&", ";"].contains(w)).collect();
             if let Err(e) = firedrill::cli::command().try_get_matches_from(&words)
                 && e.use_stderr()
-                && words.len() > 1
+                // `firedrill check` in a sentence is a name.
+                && !(words.len() <= 2 && e.kind() == ErrorKind::MissingRequiredArgument)
             {
                 found.push(format!("{}: `{command}`: {e}", page.path));
             }
