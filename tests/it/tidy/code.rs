@@ -121,9 +121,9 @@ pub(super) fn test_modules(path: &str, text: &str) -> Vec<String> {
         Some((directory, "mod" | "lib" | "main")) => directory,
         _ => stem,
     };
-    let bare = bare(text);
-    let items = bare.split(CFG_TEST).skip(1);
-    let names = items.filter_map(|item| {
+    let code = bare(text);
+    let under_test = code.split(CFG_TEST).skip(1);
+    let names = under_test.filter_map(|item| {
         let declared = item[..item_length(item)].trim_end().strip_suffix(';')?;
         declared.split_whitespace().skip_while(|word| *word != "mod").nth(1).map(str::to_owned)
     });

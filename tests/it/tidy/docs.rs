@@ -20,10 +20,13 @@ fn blocks(text: &str) -> Vec<Block> {
     for (nth, line) in text.lines().enumerate() {
         match (&mut open, line.trim_start().strip_prefix("```")) {
             (None, Some(info)) => {
-                open = Some(Block { line: nth + 2, info: info.trim().to_owned(), text: String::new() })
+                open = Some(Block { line: nth + 2, info: info.trim().to_owned(), text: String::new() });
             }
             (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(block), None) => block.text.push_str(&format!("{line}\n")),
+            (Some(block), None) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
             (None, None) => {}
         }
     }
@@ -46,7 +49,7 @@ fn prose(text: &str) -> String {
 }
 
 fn is_page(file: &File) -> bool {
-    file.path.ends_with(".md")
+    std::path::Path::new(&file.path).extension().is_some_and(|e| e == "md")
 }
 
 /// Where the relative links of a page lead, from the root, with the heading they ask for.
@@ -190,7 +193,7 @@ fn commands(page: &File) -> Vec<String> {
     in_blocks
         .chain(quoted)
         .map(|line| line.trim().trim_start_matches("$ ").split(" #").next().unwrap_or_default().trim().to_owned())
-        .filter(|line| line == "firedrill" || line.starts_with("firedrill "))
+        .filter(|line| line.starts_with("firedrill "))
         .collect()
 }
 
@@ -237,4 +240,63 @@ fn every_command_is_explained() {
         .filter(|name| *name != "help" && !pages.contains(&format!("firedrill {name}")))
         .collect();
     assert!(missing.is_empty(), "no page shows: {missing:?}");
+}
+
+/// What a page must say: each word between back-ticks.
+fn unsaid<'a>(page: &str, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let text = std::fs::read_to_string(files::root().join(page)).unwrap_or_else(|e| panic!("{page}: {e}"));
+    words
+        .into_iter()
+        .filter(|w| !text.contains(&format!("`{w}`")))
+        .map(|w| format!("{page} does not say `{w}`"))
+        .collect()
+}
+
+/// The variants of an enum, by its schema.
+fn variants(schema: &serde_json::Value) -> BTreeSet<String> {
+    let alternatives = schema["oneOf"].as_array().into_iter().chain(schema["anyOf"].as_array()).flatten();
+    let names = alternatives.flat_map(|one| {
+        let listed = one["enum"].as_array().into_iter().flatten().chain(one.get("const"));
+        let listed = listed.filter_map(|v| v.as_str().map(str::to_owned));
+        let keyed = one["properties"].as_object().into_iter().flat_map(|p| p.keys().cloned());
+        listed.chain(keyed).collect::<Vec<_>>()
+    });
+    names.collect()
+}
+
+#[test]
+fn every_event_of_the_journal_is_explained() {
+    let events = variants(schemars::schema_for!(firedrill_core::event::Event).as_value());
+    assert!(events.len() > 25, "{events:?}");
+    none(&unsaid("docs/journal.md", events.iter().map(String::as_str)));
+    assert_eq!(unsaid("docs/journal.md", ["opened", "made-up"]).len(), 1);
+}
+
+#[test]
+fn every_probe_is_explained_and_the_ledger_is_printed_as_it_is_made() {
+    none(&unsaid("docs/probes.md", firedrill::probes::PROBES.iter().map(|(word, _)| *word)));
+    let page = std::fs::read_to_string(files::root().join("docs/probes.md")).unwrap();
+    let sql = blocks(&page).into_iter().find(|b| b.info == "sql").expect("the page prints the SQL");
+    assert_eq!(sql.text, firedrill::probes::ledger_table::ddl());
+}
+
+#[test]
+fn every_exit_code_is_explained() {
+    use firedrill_core::verdict::ExitCode;
+    let all = [
+        ExitCode::Pass,
+        ExitCode::Fail,
+        ExitCode::Usage,
+        ExitCode::Inconclusive,
+        ExitCode::Aborted,
+        ExitCode::Refused,
+        ExitCode::ResidueOutstanding,
+        ExitCode::Bug,
+    ];
+    for page in ["README.md", "docs/measuring.md"] {
+        let text = std::fs::read_to_string(files::root().join(page)).unwrap();
+        for code in all {
+            assert!(text.contains(&format!("| {} |", code.code())), "{page}: {code:?}");
+        }
+    }
 }

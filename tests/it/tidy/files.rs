@@ -17,7 +17,7 @@ impl File {
     }
 
     pub(super) fn is_rust(&self) -> bool {
-        self.path.ends_with(".rs")
+        Path::new(&self.path).extension().is_some_and(|e| e == "rs")
     }
 
     /// The text without comments, without what stands in quotes, and without `#[cfg(test)]` modules. Lines keep their numbers.

@@ -94,7 +94,7 @@ fn breaches(files: &[File], walls: &[Wall]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
         let starts = |with: &&str| file.path.starts_with(*with);
-        let held = walls.iter().filter(|w| w.inside.iter().any(|i| starts(i)) && !w.except.iter().any(|e| starts(e)));
+        let held = walls.iter().filter(|w| w.inside.iter().any(starts) && !w.except.iter().any(starts));
         let code = file.code();
         for wall in held {
             for word in wall.words {

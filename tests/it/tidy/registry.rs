@@ -17,13 +17,13 @@ struct Shipped {
 fn shipped() -> Vec<Shipped> {
     let files = files::all();
     let mine = files.iter().filter(|f| f.path.starts_with("experiments/") && !f.path.contains("/estates/"));
-    mine.filter(|f| f.path.ends_with(".yaml"))
+    mine.filter(|f| std::path::Path::new(&f.path).extension().is_some_and(|e| e == "yaml"))
         .map(|f| {
             let loaded =
                 load_experiment(&files::root().join(&f.path)).unwrap_or_else(|p| panic!("{}", p.render(Look::Plain)));
             let experiment = loaded.value;
             let word = experiment.method.first().expect("an experiment does something").word();
-            Shipped { path: f.path.clone(), word, runbook: experiment.runbook.map(|r| r.to_string()) }
+            Shipped { path: f.path.clone(), word, runbook: experiment.runbook }
         })
         .collect()
 }
@@ -68,7 +68,11 @@ fn lonely_runbooks(files: &[File], named: &BTreeSet<String>) -> Vec<String> {
     let reached = |f: &&File| {
         let name = f.path.trim_start_matches("runbooks/");
         named.iter().any(|n| n.ends_with(name))
-            || files.iter().any(|o| o.path != f.path && o.path.ends_with(".md") && o.text.contains(name))
+            || files.iter().any(|o| {
+                o.path != f.path
+                    && std::path::Path::new(&o.path).extension().is_some_and(|e| e == "md")
+                    && o.text.contains(name)
+            })
     };
     runbooks.filter(|f| !reached(f)).map(|f| format!("{}: nothing leads here", f.path)).collect()
 }
