@@ -92,7 +92,7 @@ mod tests {
             &serde_json::json!({ "name": "web", "annotations": { "argocd.argoproj.io/tracking-id": "a:apps/Deployment:shop/web" } }),
         );
         let flux =
-            deployment(serde_json::json!({ "name": "web", "labels": { "kustomize.toolkit.fluxcd.io/name": "shop" } }));
+            deployment(&serde_json::json!({ "name": "web", "labels": { "kustomize.toolkit.fluxcd.io/name": "shop" } }));
         let plain = deployment(&serde_json::json!({ "name": "web", "labels": { "app": "web" } }));
         assert_eq!(by_marks(&argo), ["Argo CD"]);
         assert_eq!(by_marks(&flux), ["Flux"]);

@@ -147,8 +147,8 @@ impl Crew {
     }
 
     fn start(&mut self, action: Action, plan: Option<Plan>, epoch: u64) {
-        let (shared, out, stop) = (Arc::clone(&self.shared), self.out.clone(), CancellationToken::new());
-        let (named, cancelled) = (action.clone(), stop.clone());
+        let (shared, out, token) = (Arc::clone(&self.shared), self.out.clone(), CancellationToken::new());
+        let (named, cancelled) = (action.clone(), token.clone());
         let handle = tokio::spawn(async move {
             let say = |input| {
                 let _ = out.send(Message::Said(input));
@@ -175,7 +175,7 @@ impl Crew {
             }
             let _ = out.send(Message::Over(named));
         });
-        self.running.insert(action, Task { handle, stop });
+        self.running.insert(action, Task { handle, stop: token });
     }
 
     /// Stops everything that may be stopped, and waits for it.
