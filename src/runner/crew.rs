@@ -162,7 +162,7 @@ impl Crew {
                 }
                 (Action::Fence(steps), Some(plan)) => fence(&shared, &plan, steps, epoch, &out).await,
                 (Action::Intend(steps), Some(plan)) => say(Input::Versions(versions(&shared, &plan, steps).await)),
-                (Action::Undo(step), Some(plan)) => undo(&shared, *step, &plan.step(*step).effect, &out).await,
+                (Action::Undo(id), Some(plan)) => undo(&shared, *id, &plan.step(*id).effect, &out).await,
                 (Action::Probe, Some(_)) => Box::pin(probe(&shared, epoch, &out, &cancelled)).await,
                 (Action::Watch, Some(plan)) => {
                     cancelled.run_until_cancelled(watch(&shared, &plan, &out)).await;
