@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long one read of the API may take before it counts as failed.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// By this name the cluster's own audit log tells firedrill's requests from everybody else's.
+pub const USER_AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
+
 /// The annotation of a namespace that allows faults in it, whatever the files say: their words, with commas between.
 pub const ALLOW_ANNOTATION: &str = "firedrill.dev/allow";
 /// The annotation that marks an object as changed by a drill; its value is the drill's id.
@@ -87,6 +90,7 @@ impl Cluster {
         };
         configuration.default_retry = false;
         configuration.connect_timeout = Some(READ_TIMEOUT);
+        configuration.headers.push((hyper::header::USER_AGENT, hyper::header::HeaderValue::from_static(USER_AGENT)));
         if configuration.cluster_url.scheme_str() == Some("http") {
             // Without this the client loads the machine's certificates even for a plain address.
             configuration.root_cert = Some(Vec::new());

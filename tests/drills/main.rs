@@ -1,0 +1,11 @@
+//! Whole drills as a person runs them, from file to report, against a sandbox: those that pass, and those that must not.
+
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it")]
+#![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
+
+mod kill_primary;
+mod refused;
+mod restore;
+mod scale_to_zero;
+mod stopped;
+mod support;

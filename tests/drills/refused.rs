@@ -1,0 +1,75 @@
+//! Drills that must not begin: a probe that was broken before, a namespace that does not allow it, a target that another
+//! runner holds.
+
+use crate::support::{files, left, runner::Runner, scene::Scene, scene::whole_shop};
+use firedrill::targets::cluster::ALLOW_ANNOTATION;
+use firedrill_core::event::Event;
+use firedrill_core::report::Verdict;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_must_not_begin_is_refused_and_reported_and_touches_no_target() {
+    let scene = Scene::start().await;
+    a_probe_that_was_broken_from_the_start(&scene).await;
+    two_runners_at_the_same_time(&scene).await;
+    a_runner_while_another_one_holds_the_target(&scene).await;
+    a_namespace_that_does_not_allow_it(&scene).await;
+    scene.stop().await;
+}
+
+async fn a_probe_that_was_broken_from_the_start(scene: &Scene) {
+    let runner = Runner::new(scene, "broken");
+    let report = runner.run(&scene.write(&files::scale_to_zero("1s", "nowhere"))).await.verdict(Verdict::Refused, 5);
+    assert!(report.judgement.cause.contains("nowhere"), "{:?}", report.judgement);
+    assert!(scene.changes().iter().all(|e| e.resource == "leases"), "{:?}", scene.changes());
+    left::assert_nothing(scene, &runner).await;
+}
+
+async fn two_runners_at_the_same_time(scene: &Scene) {
+    let (here, there) = (Runner::new(scene, "here"), Runner::new(scene, "there"));
+    let experiment = scene.write(&files::scale_to_zero("1s", "storefront"));
+    let (one, other) = tokio::join!(here.run(&experiment), there.run(&experiment));
+    let mut codes = [one.code(), other.code()];
+    codes.sort_unstable();
+    assert_eq!(codes, [Some(0), Some(5)], "{one:?}\n{other:?}");
+    let zeroed = scene.changes().into_iter().filter(|e| e.body.pointer("/spec/replicas") == Some(&json!(0)));
+    assert_eq!(zeroed.count(), 3, "each deployment was scaled to zero once");
+    assert_eq!(scene.counts().await, whole_shop());
+    for runner in [&here, &there] {
+        left::assert_nothing(scene, runner).await;
+    }
+    scene.healthy().await;
+}
+
+async fn a_runner_while_another_one_holds_the_target(scene: &Scene) {
+    let (here, there) = (Runner::new(scene, "holder"), Runner::new(scene, "late"));
+    let experiment = scene.write(&files::scale_to_zero("3s", "storefront"));
+    let mut drill = here.start(here.drill(&experiment));
+    drill.until(|e| matches!(e, Event::ProbingBegan(_))).await;
+    let refused = there.run(&experiment).await.verdict(Verdict::Refused, 5);
+    assert!(refused.judgement.cause.starts_with("Lock at the target"), "{:?}", refused.judgement);
+    drill.ended().await.verdict(Verdict::Pass, 0);
+    for runner in [&here, &there] {
+        left::assert_nothing(scene, runner).await;
+    }
+    scene.healthy().await;
+}
+
+async fn a_namespace_that_does_not_allow_it(scene: &Scene) {
+    let runner = Runner::new(scene, "forbidden");
+    let before = scene.changes().len();
+    let api: Api<Namespace> = Api::all(scene.client());
+    let without = Patch::Merge(json!({ "metadata": { "annotations": { ALLOW_ANNOTATION: Value::Null } } }));
+    api.patch(scene.namespace(), &PatchParams::default(), &without).await.unwrap();
+    for text in [files::scale_to_zero("1s", "storefront"), files::kill_primary("failover", "1s")] {
+        let report = runner.run(&scene.write(&text)).await.verdict(Verdict::Refused, 5);
+        assert!(report.judgement.cause.starts_with("Opt-in of the namespace"), "{:?}", report.judgement);
+        let reason = &report.judgement.reasons[0];
+        assert!(reason.remedy.as_deref().is_some_and(|r| r.contains("kubectl annotate")), "{reason:?}");
+    }
+    assert_eq!(scene.changes().len(), before, "nothing was touched");
+    left::assert_nothing(scene, &runner).await;
+}

@@ -1,0 +1,7 @@
+//! What every drill here needs: an estate of its own, its files, runners as processes, and a look at what is left.
+
+pub mod files;
+pub mod left;
+pub mod place;
+pub mod runner;
+pub mod scene;
