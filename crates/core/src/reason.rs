@@ -356,7 +356,12 @@ pub(crate) fn of_objective(held: &Held) -> Reason {
         Standing::Unmeasured(why) => (
             Severity::Unknown,
             format!("{what} was not measured: {why}"),
-            "Give the experiment a probe that measures it.",
+            match held.objective.kind {
+                ObjectiveKind::RestoreDuration | ObjectiveKind::BackupAge | ObjectiveKind::BackupRecoveryPoint => {
+                    "It is measured when a restore comes to its end."
+                }
+                _ => "Give the experiment a probe that measures it.",
+            },
         ),
     };
     reason(ReasonKind::Objective(held.objective.kind), severity, sentence, next)
@@ -382,9 +387,9 @@ pub(crate) fn of_check(check: Check) -> Reason {
 /// See [`ReasonKind`].
 pub(crate) fn of_trouble(trouble: StepTrouble) -> Reason {
     let StepTrouble { step, what, against } = trouble;
-    let severity = match against {
-        Against::Service => Severity::Bad,
-        Against::Drill => Severity::Unknown,
+    let (severity, next) = match against {
+        Against::Service => (Severity::Bad, "Do not count on it until the same drill passes. Find out what made it so."),
+        Against::Drill => (Severity::Unknown, "Look at the step in the report's timeline, and run the drill again."),
     };
-    reason(ReasonKind::Step, severity, format!("{step}: {what}"), "Look at the step in the report's timeline.")
+    reason(ReasonKind::Step, severity, format!("{step}: {what}"), next)
 }
