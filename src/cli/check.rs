@@ -12,7 +12,7 @@ pub(crate) struct Check {
     /// Experiments, estates, or directories of them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The estate that the experiments must fit, by its file
+    /// The estate that the experiments must fit: its name or its file
     #[arg(long, value_name = "FILE")]
     estate: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The demo's files: the estate as it really is, and the experiments as they lie in `experiments/demo`.
+//! The demo's files: the estate as it really is, and the experiments as they lie beside this file.
 
 use super::DemoError;
 use firedrill_sandbox::Facts;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// The experiments, in the order in which they are run.
 const EXPERIMENTS: &[(&str, &str)] = &[
-    ("orders-primary-loss", include_str!("../../../experiments/demo/orders-primary-loss.yaml")),
-    ("web-scale-to-zero", include_str!("../../../experiments/demo/web-scale-to-zero.yaml")),
-    ("orders-backup-restore", include_str!("../../../experiments/demo/orders-backup-restore.yaml")),
-    ("orders-backup-cut", include_str!("../../../experiments/demo/orders-backup-cut.yaml")),
+    ("orders-primary-loss", include_str!("experiments/orders-primary-loss.yaml")),
+    ("web-scale-to-zero", include_str!("experiments/web-scale-to-zero.yaml")),
+    ("orders-backup-restore", include_str!("experiments/orders-backup-restore.yaml")),
+    ("orders-backup-cut", include_str!("experiments/orders-backup-cut.yaml")),
 ];
 
 /// The pages that the experiments link to.
