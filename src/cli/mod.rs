@@ -141,6 +141,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn runtime<F: Future<Output = Exit>>(command: impl FnOnce() -> F) -> Exit {
     logging::begin();
+    signals::die_with_parent();
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime.block_on(command()),
         Err(e) => {

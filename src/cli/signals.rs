@@ -8,6 +8,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// Set by a program whose end ends this one too: the demo, whose estate would be gone.
+pub(crate) const DIE_WITH_PARENT: &str = "FIREDRILL_DIE_WITH_PARENT";
+
+/// Has the kernel end this process when its parent ends, if that was asked for.
+pub(crate) fn die_with_parent() {
+    if std::env::var_os(DIE_WITH_PARENT).is_some() {
+        // Where the kernel does not do it, the process ends by itself a little later, with nothing to drill.
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    }
+}
+
 /// A token that the first signal cancels.
 pub(crate) fn abort_token(pictures: watch::Receiver<Picture>, state: PathBuf) -> CancellationToken {
     let token = CancellationToken::new();

@@ -35,6 +35,17 @@ impl Files {
     }
 }
 
+/// Takes away what an earlier demo left in the same place: its reports, and its journal, whose estate is gone with all that
+/// its drills could still owe. Nothing else in the directory is touched.
+pub(super) fn clear(out_dir: &Path) -> Result<(), DemoError> {
+    let of_demo = EXPERIMENTS.iter().map(|(name, _)| out_dir.join(name)).filter(|d| d.join("report.json").exists());
+    let journal = Some(out_dir.join("state")).filter(|d| d.join("journal.sqlite").exists());
+    for dir in of_demo.chain(journal) {
+        std::fs::remove_dir_all(&dir).map_err(|source| DemoError::File { path: dir.clone(), source })?;
+    }
+    Ok(())
+}
+
 /// Writes everything a person needs to run these drills again by hand, while the sandbox lives.
 pub(super) fn write(out_dir: &Path, facts: &Facts, cut_prefix: &str) -> Result<Files, DemoError> {
     let experiments = out_dir.join("experiments/demo");

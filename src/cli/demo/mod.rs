@@ -74,6 +74,7 @@ impl Demo {
         let out_dir =
             std::path::absolute(&self.out).map_err(|source| DemoError::File { path: self.out.clone(), source })?;
         std::fs::create_dir_all(&out_dir).map_err(|source| DemoError::File { path: out_dir.clone(), source })?;
+        files::clear(&out_dir)?;
         let program = std::env::current_exe().map_err(DemoError::Child)?;
         // Under the system's temporary directory, since PostgreSQL runs as another user there when we are root.
         let dir = std::env::temp_dir().join(format!("firedrill-demo-{}", uuid::Uuid::now_v7()));

@@ -4,6 +4,7 @@ use super::files::{self, Files};
 use super::truth::{self, Truth};
 use super::{DemoError, Form};
 use crate::cli::out;
+use crate::cli::signals::DIE_WITH_PARENT;
 use firedrill_core::report::{Report, Verdict};
 use firedrill_sandbox::Sandbox;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -96,7 +97,7 @@ impl Stage<'_> {
     fn command(&self, args: &[&std::ffi::OsStr]) -> Command {
         let mut command = Command::new(self.program);
         command.args(args).arg("--state").arg(self.out_dir.join("state"));
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).kill_on_drop(true).env(DIE_WITH_PARENT, "1");
         if self.form == Form::Json {
             command.arg("--json").stdout(Stdio::null()).stderr(Stdio::null());
         }
