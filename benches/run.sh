@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Measures what docs/benchmarks.md says, on a release build, and writes the page anew. Takes about a quarter of an hour on
+# two cores, and wants them for itself. `QUICK=1` runs a tenth of the outages.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+share=1.0
+[ "${QUICK:-}" = 1 ] && share=0.1
+page=docs/benchmarks.md
+target=${CARGO_TARGET_DIR:-target}
+binary=$target/release/firedrill
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+start_ms() { # the median of 21 starts, in milliseconds
+  for _ in $(seq 21); do
+    local a b
+    a=$(date +%s%N)
+    "$binary" --version >/dev/null
+    b=$(date +%s%N)
+    echo $(((b - a) / 10000))
+  done | sort -n | sed -n 11p | awk '{ printf "%.1f", $1 / 100 }'
+}
+status_mib() {
+  /usr/bin/env python3 - "$binary" "$work" <<'PY' 2>/dev/null
+import resource, subprocess, sys
+subprocess.run([sys.argv[1], "status", "--state", sys.argv[2]], stdout=subprocess.DEVNULL, check=True)
+print(round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024, 1))
+PY
+}
+check_ms() { # 500 files
+  mkdir -p "$work/many/estates"
+  cp experiments/estates/staging.yaml "$work/many/estates/"
+  for i in $(seq 499); do
+    sed -e "s/^experiment: .*/experiment: drill-$i/" -e '/^runbook:/d' experiments/orders-primary-loss.yaml >"$work/many/drill-$i.yaml"
+  done
+  for _ in 1 2 3 4 5; do
+    local a b
+    a=$(date +%s%N)
+    "$binary" check "$work/many" >/dev/null || return 1
+    b=$(date +%s%N)
+    echo $(((b - a) / 1000000))
+  done | sort -n | sed -n 3p
+}
+
+ok=0
+{
+  echo "# Benchmarks"
+  echo
+  echo "Measured by \`make bench\` on a release build; the same command repeats it and writes this page anew."
+  echo
+  echo "Machine: $(nproc) cores, $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r)," \
+    "$(rustc --version), PostgreSQL $(/usr/lib/postgresql/*/bin/postgres --version | awk '{ print $3 }' | tail -1)." \
+    "Load before: $(cut -d' ' -f1-3 /proc/loadavg)."
+  echo
+  echo "## The program"
+  echo
+  echo "| what | measured | at most |"
+  echo "|---|---|---|"
+  echo "| \`firedrill --version\`, median of 21 | $(start_ms) ms | 10 ms |"
+  echo "| size of the binary | $(stat -c %s "$binary" | awk '{ printf "%.1f", $1 / 1000000 }') MB | 40 MB |"
+  echo "| memory of \`firedrill status\` (peak resident) | $(status_mib) MiB | 20 MiB |"
+  echo "| \`firedrill check\` of 500 files, median of 5 | $(check_ms) ms | 500 ms |"
+  echo
+  echo "## Throughput and lateness of the probes"
+  echo
+  cargo bench --quiet --bench throughput || echo "(a figure misses its aim)"
+  echo
+  echo "## Accuracy: is the truth inside the interval?"
+  echo
+  echo "Outages are made by another process, which records when it really stopped and started answering; the probes know"
+  echo "nothing of it. *Inside* counts the outages whose true bounds lie within the measured interval."
+  echo
+  echo "### Nothing else running"
+  echo
+  cargo bench --quiet --bench accuracy -- --share "$share" || ok=1
+  echo
+  echo "### Every core loaded"
+  echo
+  cargo bench --quiet --bench accuracy -- --share "$share" --loaded || ok=1
+} | tee "$work/page.md"
+cp "$work/page.md" "$page"
+exit "$ok"
