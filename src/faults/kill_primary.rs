@@ -8,7 +8,7 @@ use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, Permission};
 use crate::targets::postgres::PostgresEyes;
 use crate::targets::scene::Scene;
-use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::drill::Landing;
 use firedrill_core::effect::{Effect, Kind, ObjectRef};
 use firedrill_core::event::Refusal;
 use firedrill_core::plan::{Fact, Heal, Plan, Stage, Step};
@@ -51,39 +51,6 @@ impl Fault for KillPrimary {
         vec![&self.target]
     }
 
-    async fn survey(&self, scene: &Scene) -> Surveyed {
-        let mut preflight = Preflight::default();
-        let plan = match self.look_around(scene, &mut preflight).await {
-            Ok(plan) => plan,
-            Err(refusal) => {
-                preflight.refuse(refusal);
-                None
-            }
-        };
-        preflight.end(plan)
-    }
-
-    /// The pod with the planned UID is gone, or going: a kill cannot be undone by anybody.
-    fn landed(&self, plan: &Plan, _injected: Mono, seen: &[Sight]) -> Landing {
-        let uid = plan.steps.iter().find_map(|s| match &s.effect {
-            Effect::Delete { pod, .. } => pod.uid.clone(),
-            _ => None,
-        });
-        let gone = seen.iter().find(|sight| match &sight.view {
-            TargetView::Postgres(view) => !view.members.iter().any(|m| Some(&m.uid) == uid.as_ref() && !m.terminating),
-            TargetView::Deployments(_) => false,
-        });
-        match gone {
-            Some(sight) => Landing::Landed {
-                at: sight.to_ns,
-                evidence: format!("the pod with uid {} is gone or going", uid.unwrap_or_default()),
-            },
-            None => Landing::NotYet,
-        }
-    }
-}
-
-impl KillPrimary {
     async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
         let reader = scene.reader()?;
         let (target, url) = scene.postgres(&self.target)?;
@@ -139,7 +106,28 @@ impl KillPrimary {
             untouched: view.members.iter().filter(|m| m.pod != primary.pod).map(|m| format!("pod {}", m.pod)).collect(),
         }))
     }
+
+    /// The pod with the planned UID is gone, or going: a kill cannot be undone by anybody.
+    fn landed(&self, plan: &Plan, _injected: Mono, seen: &[Sight]) -> Landing {
+        let uid = plan.steps.iter().find_map(|s| match &s.effect {
+            Effect::Delete { pod, .. } => pod.uid.clone(),
+            _ => None,
+        });
+        let gone = seen.iter().find(|sight| match &sight.view {
+            TargetView::Postgres(view) => !view.members.iter().any(|m| Some(&m.uid) == uid.as_ref() && !m.terminating),
+            TargetView::Deployments(_) => false,
+        });
+        match gone {
+            Some(sight) => Landing::Landed {
+                at: sight.to_ns,
+                evidence: format!("the pod with uid {} is gone or going", uid.unwrap_or_default()),
+            },
+            None => Landing::NotYet,
+        }
+    }
 }
+
+impl KillPrimary {}
 
 /// Label, SQL and exactly one must agree.
 fn exactly_one<'a>(view: &'a PostgresView, preflight: &mut Preflight) -> Option<(&'a Member, &'a Server)> {

@@ -5,9 +5,11 @@ pub mod kill_primary;
 pub mod restore_backup;
 pub mod scale_to_zero;
 
+use crate::guards::preflight::Preflight;
 use crate::spec::scalar::Name;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::event::Refusal;
 use firedrill_core::plan::Plan;
 use firedrill_core::sight::Sight;
 use firedrill_core::time::Mono;
@@ -29,8 +31,21 @@ pub(crate) trait Fault {
     /// The targets it names.
     fn targets(&self) -> Vec<&Name>;
 
+    /// Looks around, read-only, and writes down what it saw; the plan, when nothing forbids the drill.
+    ///
+    /// # Errors
+    /// What forbids it and is no check.
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal>;
+
     /// Looks whether it can be done, and plans it. Every doubt is a refusal.
-    async fn survey(&self, scene: &Scene) -> Surveyed;
+    async fn survey(&self, scene: &Scene) -> Surveyed {
+        let mut preflight = Preflight::default();
+        let plan = self.look_around(scene, &mut preflight).await.unwrap_or_else(|refusal| {
+            preflight.refuse(refusal);
+            None
+        });
+        preflight.end(plan)
+    }
 
     /// What the looks at its targets, oldest first, say. `injected` is when the last answer of the injection was there.
     fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing;

@@ -17,7 +17,7 @@ use crate::works::restore::fetch::FetchPlan;
 use crate::works::restore::find::{Choice, FindPlan, find};
 use crate::works::restore::run::{Into, RestoreJob};
 use crate::works::restore::stage_server::ReadyServer;
-use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::drill::Landing;
 use firedrill_core::effect::Effect;
 use firedrill_core::event::Refusal;
 use firedrill_core::plan::{Fact, Heal, Ledgered, Plan, Stage, Step};
@@ -115,16 +115,36 @@ impl Fault for RestoreBackup {
         vec![&self.from, &self.into]
     }
 
-    async fn survey(&self, scene: &Scene) -> Surveyed {
-        let mut preflight = Preflight::default();
-        let plan = match self.look_around(scene, &mut preflight).await {
-            Ok(plan) => plan,
-            Err(refusal) => {
-                preflight.refuse(refusal);
-                None
-            }
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
+        common::window(scene, preflight, jiff::Timestamp::now());
+        let place = self.look_at_store(scene, preflight).await?;
+        let parent = match self.staging(scene)? {
+            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
+            _ => scratch_parent(scene),
         };
-        preflight.end(plan)
+        let parent = std::path::absolute(&parent).unwrap_or(parent);
+        let dir = parent.join(format!("firedrill-scratch-{}", scene.drill));
+        let mut steps = arming::steps(scene, None);
+        let scratch = Effect::Scratch { target: self.into.to_string(), dir: dir.display().to_string() };
+        steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect: scratch });
+        let besides = self.look_at_staging(scene, preflight).await?;
+        steps.extend(besides.map(|effect| Step { stage: Stage::Arm, rank: RANK_STAGING, effect }));
+        if preflight.refused() {
+            return Ok(None);
+        }
+        Ok(Some(Plan {
+            fault: "restore-backup".to_owned(),
+            steps,
+            heal: Heal::Work,
+            watch: Vec::new(),
+            members: 0,
+            ledger: Ledgered::No,
+            facts: vec![
+                Fact::new("backups", place, "the estate"),
+                Fact::new("staging", self.into.as_str(), "the estate"),
+            ],
+            untouched: vec!["production: the backup is only read".to_owned()],
+        }))
     }
 
     /// Nothing is injected, so nothing lands.
@@ -288,38 +308,6 @@ impl RestoreBackup {
             }
         }
         Ok(None)
-    }
-
-    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
-        common::window(scene, preflight, jiff::Timestamp::now());
-        let place = self.look_at_store(scene, preflight).await?;
-        let parent = match self.staging(scene)? {
-            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
-            _ => scratch_parent(scene),
-        };
-        let parent = std::path::absolute(&parent).unwrap_or(parent);
-        let dir = parent.join(format!("firedrill-scratch-{}", scene.drill));
-        let mut steps = arming::steps(scene, None);
-        let scratch = Effect::Scratch { target: self.into.to_string(), dir: dir.display().to_string() };
-        steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect: scratch });
-        let besides = self.look_at_staging(scene, preflight).await?;
-        steps.extend(besides.map(|effect| Step { stage: Stage::Arm, rank: RANK_STAGING, effect }));
-        if preflight.refused() {
-            return Ok(None);
-        }
-        Ok(Some(Plan {
-            fault: "restore-backup".to_owned(),
-            steps,
-            heal: Heal::Work,
-            watch: Vec::new(),
-            members: 0,
-            ledger: Ledgered::No,
-            facts: vec![
-                Fact::new("backups", place, "the estate"),
-                Fact::new("staging", self.into.as_str(), "the estate"),
-            ],
-            untouched: vec!["production: the backup is only read".to_owned()],
-        }))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Permission};
 use crate::targets::deployments::{selected, view};
 use crate::targets::scene::Scene;
-use firedrill_core::drill::{Landing, Surveyed};
+use firedrill_core::drill::Landing;
 use firedrill_core::effect::{Effect, Kind, ObjectRef, StepId};
 use firedrill_core::event::Refusal;
 use firedrill_core::plan::{Fact, Heal, Plan, Stage, Step};
@@ -50,16 +50,40 @@ impl Fault for ScaleToZero {
         vec![&self.target]
     }
 
-    async fn survey(&self, scene: &Scene) -> Surveyed {
-        let mut preflight = Preflight::default();
-        let plan = match self.look_around(scene, &mut preflight).await {
-            Ok(plan) => plan,
-            Err(refusal) => {
-                preflight.refuse(refusal);
-                None
-            }
-        };
-        preflight.end(plan)
+    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
+        let reader = scene.reader()?;
+        let target = scene.deployments(&self.target)?;
+        let namespace = target.namespace.as_str();
+        let unseen = |e: ClusterError| common::unseen(&e);
+        common::window(scene, preflight, jiff::Timestamp::now());
+        let uid = common::namespace(reader, preflight, namespace, "scale-to-zero").await.map_err(unseen)?;
+        let Some(uid) = uid.filter(|_| !preflight.refused()) else { return Ok(None) };
+        let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
+        let wanted = [
+            verbs("apps", "deployments", "list"),
+            verbs("apps", "deployments", "patch"),
+            verbs("coordination.k8s.io", "leases", "create"),
+            verbs("coordination.k8s.io", "leases", "delete"),
+        ];
+        common::permissions(reader, preflight, &wanted).await.map_err(unseen)?;
+        let found = selected(reader, target).await.map_err(unseen)?;
+        fit(target, &found, preflight);
+        managers::detect(reader, preflight, namespace, &found).await.map_err(unseen)?;
+        common::webhooks(reader, preflight, namespace).await.map_err(unseen)?;
+        let pods = reader.pods(namespace, "").await.map_err(unseen)?;
+        let doomed: Vec<String> = pods
+            .items
+            .iter()
+            .filter(|p| p.metadata.name.as_ref().is_some_and(|n| found.iter().any(|d| belongs(n, d))))
+            .filter_map(|p| p.metadata.name.clone())
+            .collect();
+        common::self_exclusion(preflight, namespace, &doomed);
+        let lease = common::lock_lease(namespace, &format!("{}-{uid}", self.target));
+        common::lock(reader, preflight, &lease).await.map_err(unseen)?;
+        if preflight.refused() {
+            return Ok(None);
+        }
+        Ok(Some(self.plan(scene, target, &found, (lease, uid))))
     }
 
     /// All of them have no pod left. Afterwards, a count that is not ours any more was put back by somebody.
@@ -103,42 +127,6 @@ fn scaled(plan: &Plan) -> impl Iterator<Item = &ObjectRef> {
 }
 
 impl ScaleToZero {
-    async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
-        let reader = scene.reader()?;
-        let target = scene.deployments(&self.target)?;
-        let namespace = target.namespace.as_str();
-        let unseen = |e: ClusterError| common::unseen(&e);
-        common::window(scene, preflight, jiff::Timestamp::now());
-        let uid = common::namespace(reader, preflight, namespace, "scale-to-zero").await.map_err(unseen)?;
-        let Some(uid) = uid.filter(|_| !preflight.refused()) else { return Ok(None) };
-        let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
-        let wanted = [
-            verbs("apps", "deployments", "list"),
-            verbs("apps", "deployments", "patch"),
-            verbs("coordination.k8s.io", "leases", "create"),
-            verbs("coordination.k8s.io", "leases", "delete"),
-        ];
-        common::permissions(reader, preflight, &wanted).await.map_err(unseen)?;
-        let found = selected(reader, target).await.map_err(unseen)?;
-        fit(target, &found, preflight);
-        managers::detect(reader, preflight, namespace, &found).await.map_err(unseen)?;
-        common::webhooks(reader, preflight, namespace).await.map_err(unseen)?;
-        let pods = reader.pods(namespace, "").await.map_err(unseen)?;
-        let doomed: Vec<String> = pods
-            .items
-            .iter()
-            .filter(|p| p.metadata.name.as_ref().is_some_and(|n| found.iter().any(|d| belongs(n, d))))
-            .filter_map(|p| p.metadata.name.clone())
-            .collect();
-        common::self_exclusion(preflight, namespace, &doomed);
-        let lease = common::lock_lease(namespace, &format!("{}-{uid}", self.target));
-        common::lock(reader, preflight, &lease).await.map_err(unseen)?;
-        if preflight.refused() {
-            return Ok(None);
-        }
-        Ok(Some(self.plan(scene, target, &found, (lease, uid))))
-    }
-
     fn plan(&self, scene: &Scene, target: &DeploymentsTarget, found: &[Deployment], lock: (ObjectRef, String)) -> Plan {
         let mut steps = arming::steps(scene, Some(lock));
         let mut ids: Vec<(String, StepId)> = Vec::new();

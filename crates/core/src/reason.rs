@@ -388,7 +388,9 @@ pub(crate) fn of_check(check: Check) -> Reason {
 pub(crate) fn of_trouble(trouble: StepTrouble) -> Reason {
     let StepTrouble { step, what, against } = trouble;
     let (severity, next) = match against {
-        Against::Service => (Severity::Bad, "Do not count on it until the same drill passes. Find out what made it so."),
+        Against::Service => {
+            (Severity::Bad, "Do not count on it until the same drill passes. Find out what made it so.")
+        }
         Against::Drill => (Severity::Unknown, "Look at the step in the report's timeline, and run the drill again."),
     };
     reason(ReasonKind::Step, severity, format!("{step}: {what}"), next)
