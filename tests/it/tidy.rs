@@ -7,6 +7,7 @@ mod files;
 mod layers;
 mod licences;
 mod manners;
+mod mutations;
 mod registry;
 mod words;
 

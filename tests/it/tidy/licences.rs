@@ -2,7 +2,7 @@
 
 use super::files;
 use super::none;
-use cargo_metadata::{CargoOpt, MetadataCommand, PackageId};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand, PackageId};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -92,15 +92,20 @@ fn platform() -> String {
     said.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host").to_owned()
 }
 
-#[test]
-fn every_dependency_has_a_licence_that_is_allowed() {
+/// What is built in, as Cargo knows it without asking anybody.
+pub(super) fn metadata() -> Metadata {
     let options = ["--locked", "--offline", "--filter-platform", &platform()].map(str::to_owned).to_vec();
-    let metadata = MetadataCommand::new()
+    MetadataCommand::new()
         .manifest_path(files::root().join("Cargo.toml"))
         .features(CargoOpt::AllFeatures)
         .other_options(options)
         .exec()
-        .expect("what is built here needs no network, and Cargo.lock is as Cargo would write it");
+        .expect("what is built here needs no network, and Cargo.lock is as Cargo would write it")
+}
+
+#[test]
+fn every_dependency_has_a_licence_that_is_allowed() {
+    let metadata = metadata();
     let ours: BTreeSet<&PackageId> = metadata.workspace_members.iter().collect();
     assert_eq!(ours.len(), 3, "the house has three crates: {ours:?}");
     let theirs: Vec<_> = metadata.packages.iter().filter(|p| !ours.contains(&p.id)).collect();

@@ -106,3 +106,31 @@ fn whatever_is_let_through_has_a_reason() {
     assert_eq!(unreasoned(&made_up("src/a.rs", "#[allow(dead_code)]\nfn a() {}\n")).len(), 1);
     none(&unreasoned(&made_up("src/a.rs", "#[expect(dead_code, reason = \"b\")]\nfn a() {}\n")));
 }
+
+/// Sleeps of tests that are no step of a loop which looks: they wait for time where an event could be awaited, which is
+/// slow on a fast machine and wrong on a slow one.
+fn idle_sleeps(files: &[File]) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        let code = code::bare(&file.text);
+        let lines: Vec<&str> = code.lines().collect();
+        for (nth, line) in lines.iter().enumerate() {
+            let looks = |l: &&str| ["while ", "loop ", "for "].iter().any(|word| l.contains(word));
+            let in_loop = lines[nth.saturating_sub(10)..=nth].iter().any(looks);
+            if line.contains("sleep(") && line.contains("Duration::from_") && !in_loop {
+                found.push(format!("{}:{}: `{}`", file.path, nth + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn tests_wait_for_events_and_not_for_time() {
+    let tests: Vec<File> = files::rust().into_iter().filter(|f| f.path.contains("tests/")).collect();
+    none(&idle_sleeps(&tests));
+    let idle = "fn a() {\n    start();\n    std::thread::sleep(Duration::from_secs(1));\n    assert!(done());\n}\n";
+    assert_eq!(idle_sleeps(&made_up("tests/a.rs", idle)).len(), 1);
+    let looking = "while !done() {\n    std::thread::sleep(Duration::from_millis(5));\n}\n";
+    none(&idle_sleeps(&made_up("tests/a.rs", looking)));
+}
