@@ -55,7 +55,9 @@ fn is_page(file: &File) -> bool {
 /// Where the relative links of a page lead, from the root, with the heading they ask for.
 fn links(file: &File) -> Vec<(String, Option<String>)> {
     let prose = prose(&file.text);
-    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(str::trim);
+    let linked = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let shown = prose.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let targets = linked.chain(shown).map(str::trim);
     let relative = targets.filter(|t| !t.contains("://") && !t.starts_with("mailto:") && !t.is_empty());
     relative
         .map(|target| {
@@ -113,9 +115,19 @@ fn broken_links(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     none(&broken_links(&files::all(), |path| files::root().join(path).exists()));
-    let page = made_up("docs/a.md", "[b](b.md) [c](#c-d) [e](../src) [f](#f) [g](https://g.example)\n# C d\n");
+    let page = made_up(
+        "docs/a.md",
+        "[b](b.md) [c](#c-d) [e](../src) [f](#f) [g](https://g.example) <img src=\"h.png\">\n# C d\n",
+    );
     let found = broken_links(&page, |path| path == "src" || path == "docs/a.md");
-    assert_eq!(found, ["docs/a.md: docs/b.md is not there", "docs/a.md: docs/a.md has no heading for #f"]);
+    assert_eq!(
+        found,
+        [
+            "docs/a.md: docs/b.md is not there",
+            "docs/a.md: docs/a.md has no heading for #f",
+            "docs/a.md: docs/h.png is not there"
+        ]
+    );
 }
 
 /// Pages below `docs` that nobody arrives at who begins with what is at the root.

@@ -3,7 +3,7 @@
 use super::files::{self, File};
 use super::none;
 use firedrill::faults::FAULTS;
-use firedrill::spec::load::load_experiment;
+use firedrill::spec::load::{load_experiment, parse_experiment};
 use firedrill::spec::problem::Look;
 use std::collections::BTreeSet;
 
@@ -88,4 +88,21 @@ fn every_runbook_is_reached() {
         assert!(path.is_file(), "{} names {runbook}, which is not there", experiment.path);
     }
     assert_eq!(lonely_runbooks(&[File::new("runbooks/a.md", "# A\n")], &BTreeSet::new()).len(), 1);
+}
+
+/// The demo's experiments are copied to where they are run, so they lie beside the demo and not among the examples.
+#[test]
+fn the_experiments_of_the_demo_are_sound() {
+    let files = files::all();
+    let mine: Vec<&File> = files.iter().filter(|f| f.path.starts_with("src/cli/demo/experiments/")).collect();
+    assert!(mine.len() >= 4, "{} experiments", mine.len());
+    for file in mine {
+        let loaded =
+            parse_experiment(&file.path, file.text.as_bytes()).unwrap_or_else(|p| panic!("{}", p.render(Look::Plain)));
+        let name = loaded.value.experiment.as_str();
+        assert!(file.path.ends_with(&format!("/{name}.yaml")), "{} is called {name}", file.path);
+        let runbook = loaded.value.runbook.unwrap_or_else(|| panic!("{name} names no runbook"));
+        let page = runbook.trim_start_matches("../../");
+        assert!(files.iter().any(|f| f.path == page), "{name} names {runbook}");
+    }
 }
