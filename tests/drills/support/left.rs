@@ -28,7 +28,7 @@ async fn left(scene: &Scene) -> Vec<String> {
         let resource = ApiResource {
             group: (*group).to_owned(),
             version: version.to_owned(),
-            api_version: api_version,
+            api_version,
             kind: (*kind).to_owned(),
             plural: (*plural).to_owned(),
         };
