@@ -254,6 +254,26 @@ fn every_command_is_explained() {
     assert!(missing.is_empty(), "no page shows: {missing:?}");
 }
 
+/// Parts of the code that the map leaves out.
+fn off_the_map(map: &str, parts: &[String]) -> Vec<String> {
+    parts.iter().filter(|part| !map.contains(&format!("\n{part}"))).cloned().collect()
+}
+
+#[test]
+fn the_map_of_the_code_is_whole() {
+    let map = std::fs::read_to_string(files::root().join("CONTRIBUTING.md")).unwrap();
+    let part = |path: &str| {
+        let mut steps = path.splitn(3, '/');
+        let (first, second, deeper) = (steps.next()?, steps.next()?, steps.next().is_some());
+        let mapped = ["src", "crates", "tests"].contains(&first) && path != "src/lib.rs";
+        mapped.then(|| format!("{first}/{second}{}", if deeper { "/" } else { "" }))
+    };
+    let parts: BTreeSet<String> = files::rust().iter().filter_map(|f| part(&f.path)).collect();
+    let parts: Vec<String> = parts.into_iter().collect();
+    none(&off_the_map(&map, &parts));
+    assert_eq!(off_the_map(&map, &["src/nowhere/".to_owned()]).len(), 1);
+}
+
 /// What a page must say: each word between back-ticks.
 fn unsaid<'a>(page: &str, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let text = std::fs::read_to_string(files::root().join(page)).unwrap_or_else(|e| panic!("{page}: {e}"));
