@@ -130,6 +130,33 @@ fn every_link_leads_somewhere() {
     );
 }
 
+/// Pages that messages of the program send people to, and that are not there.
+fn dead_ends(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files {
+        for (nth, line) in file.text.lines().enumerate() {
+            for directory in ["docs/", "runbooks/", "deploy/"] {
+                for (at, _) in line.match_indices(directory) {
+                    let name = |c: &char| c.is_alphanumeric() || "/._-".contains(*c);
+                    let path: String = line[at..].chars().take_while(name).collect();
+                    let path = path.trim_end_matches(['.', '/']);
+                    if !exists(path) {
+                        found.push(format!("{}:{}: {path} is not there", file.path, nth + 1));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn messages_send_nobody_to_a_page_that_is_not_there() {
+    none(&dead_ends(&files::product(), |path| files::root().join(path).exists()));
+    let message = made_up("src/a.rs", "\"see docs/a.md, or runbooks/b.md.\"");
+    assert_eq!(dead_ends(&message, |path| path == "docs/a.md"), ["src/a.rs:1: runbooks/b.md is not there"]);
+}
+
 /// Pages below `docs` that nobody arrives at who begins with what is at the root.
 fn unreached(files: &[File]) -> Vec<String> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
