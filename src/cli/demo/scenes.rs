@@ -162,7 +162,8 @@ impl Stage<'_> {
         let Some(report) = read else {
             return Err(DemoError::NoReport { experiment: experiment.to_owned(), path });
         };
-        let truth = truth::of(&self.sandbox.facts().truth_file, &report)
+        let facts = self.sandbox.facts();
+        let truth = truth::of(&facts.truth_file, &report, &facts.database.primary_service)
             .map_err(|source| DemoError::File { path: self.sandbox.facts().truth_file.clone(), source })?;
         let text = serde_json::to_string_pretty(&truth).unwrap_or_default() + "\n";
         let path = dir.join("truth.json");

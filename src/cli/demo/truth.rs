@@ -8,6 +8,9 @@ use serde::Serialize;
 use std::io;
 use std::path::Path;
 
+/// The service that the demo's HTTP probe asks.
+const SHOP: &str = "storefront";
+
 /// What really happened during a drill.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Truth {
@@ -30,12 +33,24 @@ pub(super) struct TrueOutage {
 }
 
 /// Reads the record for the time of one drill.
-pub(super) fn of(file: &Path, report: &Report) -> io::Result<Truth> {
+///
+/// Only what the drill's own probes asked counts: `write_service` is where the ledger writes, the shop is what HTTP asks.
+pub(super) fn of(file: &Path, report: &Report, write_service: &str) -> io::Result<Truth> {
+    let asked = |service: &str| {
+        report.streams.iter().filter(|s| s.info.excluded.is_none()).any(|s| match s.info.kind.as_str() {
+            "ledger" | "sql" => service == write_service,
+            _ => service == SHOP,
+        })
+    };
     let opened = report.clock.opened.mono_ns.0;
     let closed = opened + report.clock.closed_ns.0;
-    let within = |o: &Outage| o.down_from[1] >= opened && o.down_from[0] <= closed;
+    // What was over before the injection has nothing to do with it: this machine was busy, or was just starting.
+    let injected =
+        report.recovery.known().and_then(|r| r.injection.known()).map_or(opened, |i| opened + i.earliest_ns.0);
+    let after = |o: &Outage| o.up_at.is_none_or(|up| up[1] >= injected);
+    let within = |o: &Outage| asked(&o.service) && o.down_from[1] >= opened && o.down_from[0] <= closed && after(o);
     let outages: Vec<Outage> = read_outages(file)?.into_iter().filter(within).collect();
-    let recovery = recovery(&outages, report);
+    let recovery = recovery(&outages, report, injected);
     let measured = report.recovery.known().and_then(|r| r.rto.known().copied());
     let agrees = measured.zip(recovery).map(|(measured, truth)| overlap(measured, truth));
     let shown = outages.iter().map(|o| TrueOutage {
@@ -55,14 +70,16 @@ fn overlap(measured: Interval, truth: Interval) -> bool {
 }
 
 /// From the first failure of any service to the last return, by the clock rule of the report.
-fn recovery(outages: &[Outage], report: &Report) -> Option<Interval> {
+fn recovery(outages: &[Outage], report: &Report, injected: u64) -> Option<Interval> {
     let rule = report.recovery.known()?.rule;
     let ups: Option<Vec<[u64; 2]>> = outages.iter().map(|o| o.up_at).collect();
     let ups = ups?;
     let up = [ups.iter().map(|u| u[0]).max()?, ups.iter().map(|u| u[1]).max()?];
     let from = match rule {
         ClockRule::SelfHeal | ClockRule::People => {
-            [outages.iter().map(|o| o.down_from[0]).min()?, outages.iter().map(|o| o.down_from[1]).min()?]
+            // A request that was under way when the fault came fails too; the clock starts no earlier than the fault.
+            let first = |bound: usize| outages.iter().map(|o| o.down_from[bound]).min().map(|at| at.max(injected));
+            [first(0)?, first(1)?]
         }
         ClockRule::Firedrill => {
             let began =
