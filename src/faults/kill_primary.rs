@@ -63,8 +63,11 @@ impl Fault for KillPrimary {
         }
         let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
         let wanted = [
+            verbs("", "pods", "get"),
             verbs("", "pods", "list"),
             verbs("", "pods", "delete"),
+            verbs("", "pods", "patch"),
+            verbs("coordination.k8s.io", "leases", "get"),
             verbs("coordination.k8s.io", "leases", "create"),
             verbs("coordination.k8s.io", "leases", "delete"),
         ];

@@ -60,8 +60,11 @@ impl Fault for ScaleToZero {
         let Some(uid) = uid.filter(|_| !preflight.refused()) else { return Ok(None) };
         let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
         let wanted = [
+            verbs("apps", "deployments", "get"),
             verbs("apps", "deployments", "list"),
             verbs("apps", "deployments", "patch"),
+            verbs("", "pods", "list"),
+            verbs("coordination.k8s.io", "leases", "get"),
             verbs("coordination.k8s.io", "leases", "create"),
             verbs("coordination.k8s.io", "leases", "delete"),
         ];
