@@ -79,7 +79,8 @@ pub async fn permissions(
     }
     let found =
         if missing.is_empty() { format!("all {}", wanted.len()) } else { format!("may not {}", missing.join(", ")) };
-    let help = "Grant the Role of this fault from deploy/roles to the runner's service account, in this namespace only.";
+    let help =
+        "Grant the Role of this fault from deploy/roles to the runner's service account, in this namespace only.";
     preflight.require("permissions", "those of the plan and its undo", found, Known::Known(missing.is_empty()), help);
     Ok(())
 }
