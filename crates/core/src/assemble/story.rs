@@ -94,19 +94,17 @@ pub(super) fn events(case: &Case<'_>, measured: &Measured) -> Vec<EventLine> {
 fn promoted(case: &Case<'_>) -> Option<EventLine> {
     let (injected, _) = case.injection()?;
     let before = case.postgres_sights().filter(|(s, _)| s.to_ns <= injected).last()?.1.primary()?.0.uid.clone();
-    let mut last = injected;
     for (sight, view) in case.postgres_sights().filter(|(s, _)| s.from_ns >= injected) {
         if let Some((member, server)) = view.primaries().find(|(m, _)| m.uid != before) {
-            let from = case.clock.moment(last.min(sight.to_ns));
             return Some(EventLine {
-                at: Bracket::new(from, case.clock.moment(sight.to_ns)),
+                // Looks that saw nothing new were not recorded: this is when it was seen, not when it came true.
+                at: Bracket::new(case.clock.moment(sight.from_ns), case.clock.moment(sight.to_ns)),
                 kind: EventKind::Promoted,
                 word: "promoted".to_owned(),
-                text: format!("{} is the primary, timeline {}", member.pod, server.timeline),
+                text: format!("{} is seen to be the primary, timeline {}", member.pod, server.timeline),
                 evidence: format!("it says so over SQL, at {}", super::witness::lsn(server.lsn)),
             });
         }
-        last = sight.from_ns;
     }
     None
 }
