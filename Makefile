@@ -43,7 +43,7 @@ bench: packages ## The figures of docs/benchmarks.md, on a release build
 .PHONY: crash-matrix
 crash-matrix: test-packages ## Every crash point of every fault, and the whole simulation
 	cargo run --release --quiet -p firedrill-core --features simulate --example simulate -- --effects 4 --whole 2
-	FIREDRILL_CRASH_MATRIX=full cargo test --test it -- --nocapture crash
+	FIREDRILL_CRASH_MATRIX=full cargo test --test drills -- --nocapture crash
 
 .PHONY: schema
 schema: ## Write the JSON Schemas anew

@@ -2,31 +2,66 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::{Form, Setting, out};
-use crate::filers::Filer;
+use crate::filers::directory::{Directory, Layout};
+use crate::filers::{Filer, FilerSpec};
 use crate::render;
-use crate::runner::RunError;
+use crate::runner::{RunError, points};
 use crate::store::Journal;
 use firedrill_core::assemble::{self, Material, StoredChunk};
 use firedrill_core::report::Report;
+use std::path::Path;
+
+/// Makes the report of a drill, files it, and then keeps it in the journal: a drill whose runner dies in between has no
+/// report there, and is reported by the next one. Where it was filed comes with it.
+///
+/// # Errors
+/// When the journal cannot be read or written.
+pub(crate) async fn report(
+    journal: &Journal,
+    drill: &str,
+    to: &[FilerSpec],
+    out_dir: Option<&Path>,
+) -> Result<(Report, Vec<String>), RunError> {
+    points::reached("before report");
+    let report = drawn(journal, drill).await?;
+    let mut filers: Vec<Box<dyn Filer>> = to.iter().map(FilerSpec::build).collect();
+    if let Some(dir) = out_dir {
+        filers.insert(0, Box::new(Directory::new(dir, Layout::Plain)));
+    }
+    let filed = file(&report, &filers);
+    points::reached("before keeping the report");
+    keep(journal, &report).await?;
+    points::reached("after report");
+    Ok((report, filed))
+}
 
 /// Makes the report of a drill from its journal alone, and keeps it there.
 ///
 /// # Errors
-/// When the journal cannot be read.
+/// When the journal cannot be read or written.
 pub(crate) async fn make(journal: &Journal, drill: &str) -> Result<Report, RunError> {
+    let report = drawn(journal, drill).await?;
+    keep(journal, &report).await?;
+    Ok(report)
+}
+
+async fn keep(journal: &Journal, report: &Report) -> Result<(), RunError> {
+    let verdict = report.judgement.verdict.word();
+    Ok(journal.put_report(&report.identity.drill, verdict, &render::json::render(report)).await?)
+}
+
+async fn drawn(journal: &Journal, drill: &str) -> Result<Report, RunError> {
     let (records, chain_head) = journal.records(drill).await?;
     let chunks = journal.samples(drill).await?;
     let before = journal.report_before(drill).await?;
     let chunks =
         chunks.into_iter().map(|c| StoredChunk { epoch: c.epoch, stream: c.stream, chunk: c.chunk, bytes: c.bytes });
     let material = Material { records: &records, chunks: chunks.collect(), chain_head, before };
-    let report = assemble::report(&material);
-    journal.put_report(drill, report.judgement.verdict.word(), &render::json::render(&report)).await?;
-    Ok(report)
+    Ok(assemble::report(&material))
 }
 
 /// Files a report with every filer, and says where it lies. What cannot be filed is said, and kept in the journal.
-pub(crate) fn file(report: &Report, filers: &[Box<dyn Filer>]) -> Vec<String> {
+fn file(report: &Report, filers: &[Box<dyn Filer>]) -> Vec<String> {
     let rendered = render::all(report);
     let mut pages = Vec::new();
     for filer in filers {

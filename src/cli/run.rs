@@ -2,8 +2,6 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::{Setting, file, live, out, signals, undo};
-use crate::filers::directory::{Directory, Layout};
-use crate::filers::{Filer, FilerSpec};
 use crate::runner::{self, RunError};
 use crate::spec::load;
 use crate::store::{DrillLock, Journal};
@@ -63,19 +61,14 @@ impl Run {
         let opened = Event::Opened(Box::new(prepared.opening.clone()));
         runner::points::reached("before open");
         journal.append(&mut drill, &crate::clock::stamp(), vec![opened]).await?;
+        runner::points::reached("after open");
         let finish = runner::run_drill(prepared, drill, &journal, abort, pictures).await;
         screen.end().await;
         let finish = finish?;
+        let (report, filed) = file::report(&journal, &id, &to, self.out.as_deref()).await?;
         if finish.drill.closed {
             lock.retire(journal.dir(), &id);
         }
-        runner::points::reached("before report");
-        let report = file::make(&journal, &id).await?;
-        let mut filers: Vec<Box<dyn Filer>> = to.iter().map(FilerSpec::build).collect();
-        if let Some(dir) = &self.out {
-            filers.insert(0, Box::new(Directory::new(dir, Layout::Plain)));
-        }
-        let filed = file::file(&report, &filers);
         Ok(file::tell(&report, &filed, setting).worst(left))
     }
 }

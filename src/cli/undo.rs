@@ -3,8 +3,7 @@
 use crate::cli::exit::Exit;
 use crate::cli::run::failed;
 use crate::cli::{Form, Setting, file, out, signals};
-use crate::filers::directory::{Directory, Layout};
-use crate::filers::{Filer, FilerSpec};
+use crate::filers::FilerSpec;
 use crate::runner::progress::Picture;
 use crate::runner::{self, RunError};
 use crate::spec::load;
@@ -35,13 +34,11 @@ impl Undo {
         let journal = Journal::open(&setting.state_dir()).await?;
         let (pictures, shown) = watch::channel(Picture::default());
         let abort = signals::abort_token(shown, setting.state_dir());
-        let open = journal.drills().await?.iter().filter(|d| !d.closed).count();
-        if open == 0 {
-            if setting.form == Form::Text {
-                out::line("nothing is owed: every drill of this journal is closed");
-            }
-            return Ok(Exit::Pass);
+        let owed = journal.drills().await?.iter().any(|d| !d.closed || d.verdict.is_none());
+        if !owed && setting.form == Form::Text {
+            out::line("nothing is owed: every drill of this journal is closed");
         }
+        // Also when nothing is owed: a lock may have landed late.
         deal_with_the_dead(&journal, "a person's `undo`", &abort, &pictures, setting, self.out.as_deref()).await
     }
 }
@@ -64,15 +61,12 @@ pub(crate) async fn deal_with_the_dead(
         out::aside(&format!("{intro}: taken over\n"));
         match recovered.finish {
             Ok(finish) => {
-                let report = file::make(journal, &recovered.drill).await?;
-                let mut filers: Vec<Box<dyn Filer>> =
-                    estate_filers(&finish.drill).iter().map(FilerSpec::build).collect();
-                if let Some(dir) = out_dir {
-                    filers.insert(0, Box::new(Directory::new(dir, Layout::Plain)));
-                }
-                let filed = file::file(&report, &filers);
+                let to = estate_filers(&finish.drill);
+                let (report, filed) = file::report(journal, &recovered.drill, &to, out_dir).await?;
                 file::tell(&report, &filed, setting);
-                if !finish.drill.closed {
+                if finish.drill.closed {
+                    recovered.hold.retire(journal.dir(), &recovered.drill);
+                } else {
                     worst = worst.worst(Exit::Residue);
                 }
             }
@@ -81,6 +75,16 @@ pub(crate) async fn deal_with_the_dead(
                 worst = worst.worst(Exit::Residue);
             }
         }
+    }
+    for (drill, hold) in runner::unreported(journal).await? {
+        let Some(opening) = &drill.opening else { continue };
+        out::aside(&format!(
+            "drill {} ({}) was not reported by its runner: it is now\n",
+            opening.drill, opening.experiment
+        ));
+        let (report, filed) = file::report(journal, &opening.drill, &estate_filers(&drill), out_dir).await?;
+        file::tell(&report, &filed, setting);
+        hold.retire(journal.dir(), &opening.drill);
     }
     Ok(worst)
 }

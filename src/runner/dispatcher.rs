@@ -176,9 +176,10 @@ impl Dispatcher<'_> {
         for event in &events {
             self.note(event, at.mono_ns);
         }
-        points::reached("before append");
+        let words = points::words(&events);
+        points::reached(&format!("before append of {words}"));
         let permits: Vec<InjectPermit> = self.journal.append(&mut self.drill, &at, events).await?;
-        points::reached("after append");
+        points::reached(&format!("after append of {words}"));
         let plan = self.drill.plan.clone();
         for permit in permits {
             let effect = plan.as_ref().map(|p| p.step(permit.step()).effect.clone());

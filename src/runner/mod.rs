@@ -11,4 +11,4 @@ mod streams;
 
 pub use dispatcher::{Finish, run_drill};
 pub use opening::{Prepared, RunError, prepare, reopen};
-pub use recovery::{Recovered, recover};
+pub use recovery::{Recovered, recover, unreported};

@@ -9,14 +9,14 @@ pub fn reached(point: &str) {
     use std::sync::atomic::{AtomicU64, Ordering};
     struct Asked {
         trace: Option<std::fs::File>,
-        kill_at: Option<u64>,
+        kill_at: Option<String>,
     }
     static ASKED: OnceLock<Asked> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let asked = ASKED.get_or_init(|| Asked {
         trace: std::env::var_os("FIREDRILL_POINTS_TRACE")
             .and_then(|path| std::fs::OpenOptions::new().create(true).append(true).open(path).ok()),
-        kill_at: std::env::var("FIREDRILL_POINTS_KILL").ok().and_then(|n| n.parse().ok()),
+        kill_at: std::env::var("FIREDRILL_POINTS_KILL").ok(),
     });
     if asked.trace.is_none() && asked.kill_at.is_none() {
         return;
@@ -26,12 +26,30 @@ pub fn reached(point: &str) {
         // A point that could not be written down is missed by the comparison with the points killed at.
         let _ = trace.write_all(format!("{number} {point}\n").as_bytes());
     }
-    if asked.kill_at == Some(number) {
+    // By its number, or by its name: then the first time that it is reached.
+    if asked.kill_at.as_ref().is_some_and(|at| *at == number.to_string() || at == point) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         loop {
             std::thread::park();
         }
     }
+}
+
+/// What a batch of events is called in the name of a point: their words, with a plus between.
+#[cfg(debug_assertions)]
+pub fn words(events: &[firedrill_core::event::Event]) -> String {
+    let word = |event| match serde_json::to_value(event) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(serde_json::Value::Object(object)) => object.keys().next().cloned().unwrap_or_default(),
+        _ => String::new(),
+    };
+    events.iter().map(word).collect::<Vec<_>>().join("+")
+}
+
+/// Nothing in a release build.
+#[cfg(not(debug_assertions))]
+pub fn words(_events: &[firedrill_core::event::Event]) -> String {
+    String::new()
 }
 
 /// Marks a point; nothing in a release build.

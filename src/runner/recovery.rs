@@ -2,8 +2,10 @@
 
 use crate::runner::dispatcher::{Finish, replayed, run_drill};
 use crate::runner::opening::{RunError, host, reopen};
+use crate::runner::points;
 use crate::runner::progress::Picture;
 use crate::store::{DrillLock, Journal, UndoPermit};
+use firedrill_core::drill::Drill;
 use firedrill_core::effect::{Effect, Epoch, Holding, StepId};
 use firedrill_core::event::{Event, TakeOver};
 use tokio::sync::watch;
@@ -21,6 +23,8 @@ pub struct Recovered {
     pub experiment: String,
     /// How it ended; or why it could not be dealt with.
     pub finish: Result<Finish, RunError>,
+    /// The hold on it, to be kept until it is reported.
+    pub hold: DrillLock,
 }
 
 /// Takes over every open drill of this journal whose runner is dead. Drills of living runners are left alone.
@@ -36,19 +40,36 @@ pub async fn recover(
     let mut recovered = Vec::new();
     let rows = journal.drills().await?;
     for row in rows.iter().filter(|row| row.closed).take(LATE_DRILLS) {
-        release_late_locks(journal, &row.drill).await?;
+        if let Err(why) = release_late_locks(journal, &row.drill).await {
+            // What is owed of the others is not kept waiting by an old drill whose estate may be long gone.
+            tracing::warn!(drill = row.drill, %why, "could not be asked for a lock that landed late");
+        }
     }
     for row in rows.into_iter().rev().filter(|row| !row.closed) {
-        let lock = DrillLock::take(journal.dir(), &row.drill)
-            .map_err(|source| RunError::Lock { path: journal.dir().to_owned(), source })?;
-        let Some(lock) = lock else { continue };
+        let Some(hold) = take(journal, &row.drill)? else { continue };
         let finish = take_over(journal, &row.drill, why, abort.clone(), pictures.clone()).await;
-        if matches!(&finish, Ok(f) if f.drill.closed) {
-            lock.retire(journal.dir(), &row.drill);
-        }
-        recovered.push(Recovered { drill: row.drill, experiment: row.experiment, finish });
+        recovered.push(Recovered { drill: row.drill, experiment: row.experiment, finish, hold });
     }
     Ok(recovered)
+}
+
+/// The drills that were closed, and whose runner died before it had reported them. Their holds are kept until somebody has.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub async fn unreported(journal: &Journal) -> Result<Vec<(Drill, DrillLock)>, RunError> {
+    let mut found = Vec::new();
+    for row in journal.drills().await?.into_iter().rev().filter(|row| row.closed && row.verdict.is_none()) {
+        if let Some(hold) = take(journal, &row.drill)? {
+            let (records, _) = journal.records(&row.drill).await?;
+            found.push((replayed(&records)?, hold));
+        }
+    }
+    Ok(found)
+}
+
+fn take(journal: &Journal, drill: &str) -> Result<Option<DrillLock>, RunError> {
+    DrillLock::take(journal.dir(), drill).map_err(|source| RunError::Lock { path: journal.dir().to_owned(), source })
 }
 
 /// A lock whose creation was on its way when its runner died, and that landed after the drill was closed, is released.
@@ -87,6 +108,8 @@ async fn take_over(
     let opening = state.opening.clone().expect("a stored drill has its opening");
     let prepared = reopen(&opening, journal).await?;
     let take_over = TakeOver { epoch: Epoch(state.epoch + 1), host: host(), why: why.to_owned() };
+    points::reached("before take-over");
     journal.append(&mut state, &crate::clock::stamp(), vec![Event::TookOver(take_over)]).await?;
+    points::reached("after take-over");
     run_drill(prepared, state, journal, abort, pictures).await
 }

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it")]
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
+mod crash;
+mod journal_first;
 mod kill_primary;
 mod refused;
 mod restore;

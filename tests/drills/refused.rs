@@ -2,9 +2,10 @@
 //! runner holds.
 
 use crate::support::{files, left, runner::Runner, scene::Scene, scene::whole_shop};
-use firedrill::targets::cluster::ALLOW_ANNOTATION;
+use firedrill::targets::cluster::{ALLOW_ANNOTATION, USER_AGENT};
 use firedrill_core::event::Event;
 use firedrill_core::report::Verdict;
+use firedrill_sandbox::faults::{Fault, Rule, Selection};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -16,6 +17,7 @@ async fn what_must_not_begin_is_refused_and_reported_and_touches_no_target() {
     a_probe_that_was_broken_from_the_start(&scene).await;
     two_runners_at_the_same_time(&scene).await;
     a_runner_while_another_one_holds_the_target(&scene).await;
+    a_runner_that_may_not_do_what_an_undo_needs(&scene).await;
     a_namespace_that_does_not_allow_it(&scene).await;
     scene.stop().await;
 }
@@ -60,11 +62,27 @@ async fn a_runner_while_another_one_holds_the_target(scene: &Scene) {
     scene.healthy().await;
 }
 
+async fn a_runner_that_may_not_do_what_an_undo_needs(scene: &Scene) {
+    let runner = Runner::new(scene, "unpermitted");
+    let before = scene.changes().len();
+    for (text, resource) in
+        [(files::scale_to_zero("1s", "storefront"), "deployments"), (files::kill_primary("failover", "1s"), "pods")]
+    {
+        let on = Selection { user_agent: Some(USER_AGENT.to_owned()), ..Selection::of("patch", resource) };
+        let rule = scene.sandbox.cluster().faults().add(Rule::always(on, Fault::Forbidden));
+        let report = runner.run(&scene.write(&text)).await.verdict(Verdict::Refused, 5);
+        assert!(report.judgement.cause.contains(&format!("may not patch {resource}")), "{:?}", report.judgement);
+        scene.sandbox.cluster().faults().remove(rule);
+    }
+    assert_eq!(scene.changes().len(), before, "nothing was touched");
+}
+
 async fn a_namespace_that_does_not_allow_it(scene: &Scene) {
     let runner = Runner::new(scene, "forbidden");
     let before = scene.changes().len();
     let api: Api<Namespace> = Api::all(scene.client());
     let without = Patch::Merge(json!({ "metadata": { "annotations": { ALLOW_ANNOTATION: Value::Null } } }));
+    #[expect(clippy::disallowed_methods, reason = "who owns the namespace, not firedrill")]
     api.patch(scene.namespace(), &PatchParams::default(), &without).await.unwrap();
     for text in [files::scale_to_zero("1s", "storefront"), files::kill_primary("failover", "1s")] {
         let report = runner.run(&scene.write(&text)).await.verdict(Verdict::Refused, 5);

@@ -3,5 +3,6 @@
 pub mod files;
 pub mod left;
 pub mod place;
+pub mod points;
 pub mod runner;
 pub mod scene;

@@ -87,6 +87,7 @@ impl Scene {
     /// Changes a deployment as a person would.
     pub async fn patch(&self, deployment: &str, body: Value) {
         let patch = Patch::Merge(body);
+        #[expect(clippy::disallowed_methods, reason = "a person, not firedrill")]
         self.deployments().patch(deployment, &PatchParams::default(), &patch).await.unwrap();
     }
 
