@@ -10,7 +10,7 @@ use crate::targets::postgres::brief;
 use firedrill_core::effect::{Holding, Reply, Version};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection};
 use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
@@ -60,13 +60,17 @@ pub(super) async fn apply(hands: &Hands, target: &str, _permit: InjectPermit) ->
                 Err("this role may not write into firedrill.ledger; grant it insert, select and delete".to_owned())
             }
             Table::Missing => {
-                ledger_table::create(c).await.map_err(|e| database(&e))?;
-                let sql = format!("comment on table firedrill.ledger is '{}'", mark(&id(&hands.drill)?.to_string()));
-                sqlx::query(AssertSqlSafe(sql)).execute(c).await.map(|_| ()).map_err(|e| brief(&e))
+                let mark = mark(&id(&hands.drill)?.to_string());
+                ledger_table::create_marked(c, &mark).await.map_err(|e| database(&e))
             }
         }
     });
     made.await.map_or_else(Reply::Unknown, |()| Reply::Applied)
+}
+
+/// Waits out a session that a dead runner left behind while it was making the table.
+pub(super) async fn touch(hands: &Hands, target: &str) -> Result<(), String> {
+    visit(hands.urls.get(target), async |c| ledger_table::await_creation(c).await.map_err(|e| database(&e))).await
 }
 
 /// Rows of this drill, or a table that it made, are ours.

@@ -137,7 +137,8 @@ impl Hands {
         match effect {
             Effect::Scale { object, .. } => scale::touch(self, object, epoch).await,
             Effect::Delete { pod, .. } => delete::touch(self, pod, epoch).await,
-            Effect::Lock { .. } | Effect::Ledger { .. } | Effect::Scratch { .. } | Effect::Database { .. } => Ok(()),
+            Effect::Ledger { target } => ledger::touch(self, target).await,
+            Effect::Lock { .. } | Effect::Scratch { .. } | Effect::Database { .. } => Ok(()),
         }
     }
 

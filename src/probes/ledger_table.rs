@@ -1,6 +1,7 @@
 //! The ledger's table: how it is made, what a role may do with it, what it holds, and how it is purged.
 
 use crate::probes::ledger::Evidence;
+use crate::targets::quote::literal;
 use sqlx::postgres::{PgConnection, PgDatabaseError};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use std::collections::BTreeMap;
@@ -172,6 +173,33 @@ pub async fn create(connection: &mut PgConnection) -> Result<(), LedgerError> {
     let sql = format!("select pg_advisory_xact_lock({CREATE_LOCK});\n{}", ddl());
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(create)?;
     Ok(())
+}
+
+/// Makes the table where it is missing, and says of the one made here whose it is, in its comment: both or neither. A table
+/// that somebody else made meanwhile keeps its own.
+pub async fn create_marked(connection: &mut PgConnection, mark: &str) -> Result<(), LedgerError> {
+    let create = failed("creating the table", "run the printed SQL as a role that may create a schema");
+    let mark = literal(mark);
+    let sql = format!(
+        "select pg_advisory_xact_lock({CREATE_LOCK});
+        do $ledger$ begin
+            if not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                           where n.nspname = 'firedrill' and c.relname = 'ledger') then
+                {ddl}
+                comment on table firedrill.ledger is {mark};
+            end if;
+        end $ledger$;",
+        ddl = ddl()
+    );
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(create)?;
+    Ok(())
+}
+
+/// Waits until no session is making the table: one whose client died may still be.
+pub async fn await_creation(connection: &mut PgConnection) -> Result<(), LedgerError> {
+    let wait = failed("waiting for a session that makes the table", "end that session");
+    let sql = format!("select pg_advisory_xact_lock({CREATE_LOCK})");
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(drop).map_err(wait)
 }
 
 /// What is in the ledger of one drill: for each stream the numbers that are there, as runs without a gap.

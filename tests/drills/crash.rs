@@ -7,12 +7,14 @@
 use crate::support::points::{At, Struck, strike};
 use crate::support::{files, left, runner::Runner, scene::Scene, scene::whole_shop};
 use firedrill::targets::cluster::USER_AGENT;
+use firedrill_core::event::Event;
 use firedrill_core::report::Verdict;
 use firedrill_sandbox::audit::Entry;
 use firedrill_sandbox::faults::{Fault, Rule, Selection};
 use firedrill_sandbox::process::boottime_ns;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -223,7 +225,7 @@ async fn a_request_of_a_dead_runner_that_lands_late_finds_the_object_moved_on() 
     let faults = scene.sandbox.cluster().faults();
     let late = faults.add(Rule { on, skip: 0, times: Some(3), fault: Fault::Late { delay_ms: 3_000 } });
     let mut drill = runner.start(runner.drill(&scene.write(&files::scale_to_zero("1s", "storefront"))));
-    drill.until(|e| matches!(e, firedrill_core::event::Event::Intended(intents) if intents.len() == 3)).await;
+    drill.until(|e| matches!(e, Event::Intended(intents) if intents.len() == 3)).await;
     while faults.struck(late) < 3 {
         tokio::time::sleep(crate::support::scene::LOOK_EVERY).await;
     }
@@ -245,6 +247,41 @@ async fn a_request_of_a_dead_runner_that_lands_late_finds_the_object_moved_on() 
     assert_eq!(scene.counts().await, whole_shop());
     left::assert_nothing(&scene, &runner).await;
     scene.stop().await;
+}
+
+/// Where the making of the ledger's table is serialised, as the product has it.
+const CREATE_LOCK: i64 = 0x6669_7265_6472_696c;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_a_dead_runner_was_making_is_waited_for_and_dropped() {
+    let scene = Scene::start().await;
+    let runner = Runner::new(&scene, "making");
+    let mut session = scene.database().await.unwrap();
+    sqlx::query("select pg_advisory_lock($1)").bind(CREATE_LOCK).execute(&mut session).await.unwrap();
+    let mut drill = runner.start(runner.drill(&scene.write(&files::kill_primary("failover", "1s"))));
+    drill.until(|e| matches!(e, Event::Intended(_))).await;
+    await_waiting(&mut session, 1).await;
+    drill.signal(Signal::KILL);
+    drill.ended().await;
+    let undo = runner.start(runner.command(&[&"undo"]));
+    // The dead runner's session, and the next one's look.
+    await_waiting(&mut session, 2).await;
+    sqlx::query("select pg_advisory_unlock_all()").execute(&mut session).await.unwrap();
+    let undone = undo.ended().await;
+    assert_eq!(undone.code(), Some(0), "{undone:?}");
+    left::assert_nothing(&scene, &runner).await;
+    scene.stop().await;
+}
+
+/// Waits until so many sessions wait for the lock that this one holds.
+async fn await_waiting(session: &mut PgConnection, sessions: i64) {
+    let waiting = async {
+        let sql = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
+        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *session).await.unwrap() < sessions {
+            tokio::time::sleep(crate::support::scene::LOOK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(crate::support::scene::SOON, waiting).await.expect("sessions that wait for the lock");
 }
 
 fn requests(verb: &str, resource: &str) -> Selection {
