@@ -313,6 +313,10 @@ async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>
     while let Some(Some(batch)) = stop.run_until_cancelled(batches.recv()).await {
         let _ = out.send(Message::Samples(batch));
     }
+    if configs.is_empty() {
+        // Nobody samples, so nobody ends either: probing lasts until it is not wanted any more.
+        stop.cancelled().await;
+    }
     let finished = set.stop().await;
     while let Some(batch) = batches.recv().await {
         let _ = out.send(Message::Samples(batch));
