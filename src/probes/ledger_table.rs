@@ -1,7 +1,6 @@
 //! The ledger's table: how it is made, what a role may do with it, what it holds, and how it is purged.
 
 use crate::probes::ledger::Evidence;
-use crate::targets::quote::literal;
 use sqlx::postgres::{PgConnection, PgDatabaseError};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use std::collections::BTreeMap;
@@ -179,14 +178,14 @@ pub async fn create(connection: &mut PgConnection) -> Result<(), LedgerError> {
 /// that somebody else made meanwhile keeps its own.
 pub async fn create_marked(connection: &mut PgConnection, mark: &str) -> Result<(), LedgerError> {
     let create = failed("creating the table", "run the printed SQL as a role that may create a schema");
-    let mark = literal(mark);
+    let mark = mark.replace('\'', "''");
     let sql = format!(
         "select pg_advisory_xact_lock({CREATE_LOCK});
         do $ledger$ begin
             if not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
                            where n.nspname = 'firedrill' and c.relname = 'ledger') then
                 {ddl}
-                comment on table firedrill.ledger is {mark};
+                comment on table firedrill.ledger is '{mark}';
             end if;
         end $ledger$;",
         ddl = ddl()
