@@ -105,8 +105,8 @@ targets:
   scratch:
     staging: {{ scratch: {{ directory: \"{staging}\", binaries: \"{programs}\" }} }}
 probes:
-  orders-write: {{ ledger: {{ target: orders-db, every: 20ms }} }}
-  storefront: {{ http: {{ url: \"{shop}/v2/products?limit=10\", every: 20ms }} }}
+  orders-write: {{ ledger: {{ target: orders-db, every: 20ms, timeout: 1s }} }}
+  storefront: {{ http: {{ url: \"{shop}/v2/products?limit=10\", every: 20ms, timeout: 1s }} }}
 guards: {{ cool-down: 0s }}
 ",
         kubeconfig = facts.kubeconfig.display(),
