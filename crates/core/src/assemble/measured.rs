@@ -12,6 +12,7 @@ use crate::plan::{Heal, Ledgered, Stage};
 use crate::reason::{Against, Check, CheckOutcome, Landing, Refusal, StepTrouble, Stop};
 use crate::recovery::{Disruption, Healer, Recovery, StreamRecord, measure};
 use crate::restore::{self, RestoreRecord};
+use crate::sample::{Outcome, Sample};
 use crate::sight::TargetView;
 use crate::time::{Interval, Known, Moment, Mono, Nanos};
 use crate::verdict::{Judged, Residue, Verdict};
@@ -79,8 +80,11 @@ fn watch(case: &Case<'_>) -> Watch {
 
 fn recovery(case: &Case<'_>, watch: &Watch) -> Option<Recovery> {
     watch.injection?;
-    let records: Vec<StreamRecord<'_>> =
-        case.streams.iter().map(|s| StreamRecord { info: &s.info, samples: &s.samples }).collect();
+    let records: Vec<StreamRecord<'_>> = case
+        .streams
+        .iter()
+        .map(|s| StreamRecord { info: &s.info, samples: until_stable(&s.samples, case.drill.stable) })
+        .collect();
     if records.is_empty() {
         return None;
     }
@@ -93,6 +97,15 @@ fn recovery(case: &Case<'_>, watch: &Watch) -> Option<Recovery> {
         },
     };
     Some(measure(&records, settings.stable_ns, watch, healer))
+}
+
+/// The samples up to when the drill was seen stable and its probes began to stop. What came after counts only when there is
+/// a failure in it: a request that was not asked any more says nothing.
+fn until_stable(samples: &[Sample], stable: Option<Mono>) -> &[Sample] {
+    let Some(stable) = stable else { return samples };
+    let cut = samples.iter().rposition(|s| s.due_ns <= stable).map_or(0, |last| last + 1);
+    let relapsed = samples[cut..].iter().any(|s| matches!(s.outcome, Outcome::Failed(_)));
+    if relapsed { samples } else { &samples[..cut] }
 }
 
 /// The readings in the measuring's own words: rows by stream, with the numbers of the case.
@@ -395,5 +408,26 @@ fn residue(case: &Case<'_>) -> (Residue, String) {
         (Residue::Clean, String::new())
     } else {
         (Residue::Superseded, format!("changed by somebody else meanwhile, and left: {}", superseded.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Failure;
+
+    fn sample(seq: u64, outcome: Outcome) -> Sample {
+        let at = Mono(seq * 10);
+        Sample { seq, due_ns: at, sent_ns: at, done_ns: at, outcome }
+    }
+
+    #[test]
+    fn what_was_not_asked_after_stability_is_left_out_and_a_relapse_is_not() {
+        let ok = Outcome::Ok { node: 0, timeline: 0 };
+        let quiet = [sample(0, ok), sample(1, ok), sample(2, Outcome::Unknown), sample(3, ok)];
+        assert_eq!(until_stable(&quiet, Some(Mono(15))).len(), 2);
+        assert_eq!(until_stable(&quiet, None).len(), 4);
+        let relapse = [sample(0, ok), sample(1, ok), sample(2, Outcome::Failed(Failure::Refused))];
+        assert_eq!(until_stable(&relapse, Some(Mono(15))).len(), 3);
     }
 }
