@@ -39,7 +39,10 @@ impl Drop for Owner {
 /// A process that holds a sandbox with the family in it, and everyone's pid and start time.
 fn owner(name: &str) -> (Owner, std::path::PathBuf, Vec<(i32, Option<u64>)>) {
     let dir = fresh_dir(name);
-    let mut owner = Command::new(PROGRAM)
+    // A run in the background of a shell ignores SIGINT, and children inherit that: the owner hears it whoever runs the test.
+    let mut owner = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(PROGRAM)
         .arg("hold")
         .arg(&dir)
         .args(["sh", "-c", FAMILY])
