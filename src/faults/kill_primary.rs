@@ -227,7 +227,7 @@ fn facts(primary: &Member, server: &Server, view: &PostgresView) -> Vec<Fact> {
         Fact::new("primary before", format!("{} (uid {})", primary.pod, primary.uid), "label and SQL"),
         Fact::new("system identifier", &server.system_identifier, "pg_control_system()"),
         Fact::new("timeline before", server.timeline.to_string(), "pg_walfile_name()"),
-        Fact::new("LSN before", lsn(server.lsn), "pg_current_wal_lsn()"),
+        Fact::new("LSN before", server.position(), "pg_current_wal_lsn()"),
         Fact::new(
             "members",
             view.members.iter().map(|m| m.pod.as_str()).collect::<Vec<_>>().join(", "),
@@ -235,9 +235,4 @@ fn facts(primary: &Member, server: &Server, view: &PostgresView) -> Vec<Fact> {
         ),
         Fact::new("standbys", sync.join("; "), "pg_stat_replication"),
     ]
-}
-
-/// A position in the log as PostgreSQL writes it.
-pub(crate) fn lsn(bytes: u64) -> String {
-    format!("{:X}/{:X}", bytes >> 32, bytes & 0xFFFF_FFFF)
 }

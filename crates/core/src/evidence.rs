@@ -55,7 +55,7 @@ fn primary_seen(look: &Look<'_>, member: &Member, server: &Server) -> PrimarySee
         pod_uid: Some(member.uid.clone()),
         system_identifier: server.system_identifier.clone(),
         timeline: server.timeline,
-        lsn: format!("{:X}/{:X}", server.lsn >> 32, server.lsn & 0xFFFF_FFFF),
+        lsn: server.position(),
         started: Some(server.started.clone()),
     }
 }

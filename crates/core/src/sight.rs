@@ -79,6 +79,13 @@ pub struct Server {
     pub receiving: bool,
 }
 
+impl Server {
+    /// Its position in the log as PostgreSQL writes it (`0/3000060`).
+    pub fn position(&self) -> String {
+        format!("{:X}/{:X}", self.lsn >> 32, self.lsn & 0xFFFF_FFFF)
+    }
+}
+
 /// A standby as its primary sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Standby {

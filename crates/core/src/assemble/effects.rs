@@ -192,7 +192,7 @@ fn members(view: &crate::sight::PostgresView) -> Vec<Member> {
             },
             uid: Known::Known(m.uid.clone()),
             timeline: said.map_or_else(|| Known::Unknown(unknown()), |s| Known::Known(s.timeline)),
-            lsn: said.map_or_else(|| Known::Unknown(unknown()), |s| Known::Known(super::witness::lsn(s.lsn))),
+            lsn: said.map_or_else(|| Known::Unknown(unknown()), |s| Known::Known(s.position())),
             state,
         }
     };

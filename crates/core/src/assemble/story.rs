@@ -102,7 +102,7 @@ fn promoted(case: &Case<'_>) -> Option<EventLine> {
                 kind: EventKind::Promoted,
                 word: "promoted".to_owned(),
                 text: format!("{} is seen to be the primary, timeline {}", member.pod, server.timeline),
-                evidence: format!("it says so over SQL, at {}", super::witness::lsn(server.lsn)),
+                evidence: format!("it says so over SQL, at {}", server.position()),
             });
         }
     }

@@ -8,11 +8,6 @@ use crate::sample::Sample;
 use crate::sight::Sight;
 use crate::time::Known;
 
-/// Bytes of a log position as PostgreSQL writes them.
-pub(super) fn lsn(bytes: u64) -> String {
-    format!("{:X}/{:X}", bytes >> 32, bytes & 0xFFFF_FFFF)
-}
-
 /// What is known of the primary that was killed and of its successors; `None` when the drill kills none.
 pub(super) fn evidence(case: &Case<'_>) -> Option<Known<Evidence>> {
     let plan = case.plan()?;
