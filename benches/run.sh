@@ -68,9 +68,18 @@ ok=0
   echo
   echo "## Accuracy: is the truth inside the interval?"
   echo
-  echo "Outages are made by another process, which records when it really stopped and started answering; the probes know"
-  echo "nothing of it. *Inside* counts the outages whose true bounds lie within the measured interval."
-  echo
+  cat <<'TEXT'
+Outages are made by another process, which records when the service really stopped and started answering; the probes know
+nothing of it. *Inside* counts the outages whose true start, end and length lie within the measured bounds. PostgreSQL's
+files lie in memory, since the stalls of a shared disk would be outages of which no truth knows. A killed server takes
+traffic again behind a gate that opens when it has answered a readiness check, as an endpoint in a cluster does.
+
+A width has two parts. The probes' own is at most two periods: up to one before the first failure, up to one before the
+first success. The service's part is how long the answer took that ended the outage: an interval ends with an
+acknowledgement, and after a crash that is a new login and its first commit. The column *p99 without the last answer*
+leaves it out. For a stall the timeout comes on top, since a request sent within the last timeout of it is still answered.
+
+TEXT
   echo "### Nothing else running"
   echo
   cargo bench --quiet --bench accuracy -- --share "$share" || ok=1

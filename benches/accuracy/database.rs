@@ -1,5 +1,6 @@
 //! The process that owns a real PostgreSQL, kills, stops and closes it, and sees for itself when it answers.
 
+use crate::gate::Gate;
 use crate::postgres::Postgres;
 use crate::truth::{Down, Edge, Kind, Step, hear, now_ns, tell};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -8,27 +9,34 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::time::Duration;
 
-/// Between two looks of the dense polling.
+/// Between two looks at what tells of itself nowhere else.
 const LOOK: Duration = Duration::from_millis(1);
+/// A small server: what takes long to die or to log in to blurs what happened when, for the truth as for the probe.
+const SMALL: &[&str] = &["max_connections=40", "max_logical_replication_workers=0", "dynamic_shared_memory_type=mmap"];
+/// How often a server that was started must answer before traffic comes its way.
+const READINESS: usize = 3;
+/// A commit of the truth's own.
+const BEAT: &str = "update truth.beat set n = n + 1";
 
 /// Serves until the steps are done, tells the truth, and serves on until nobody listens.
 pub(crate) fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut server = Postgres::start().await;
+        let mut server = Postgres::start_with(SMALL).await;
         let setup = "create schema truth; create table truth.beat (n bigint); insert into truth.beat values (0);
                      create schema firedrill;
                      create table firedrill.ledger (drill uuid not null, stream integer not null, seq bigint not null,
                          written timestamptz not null default clock_timestamp(), primary key (drill, stream, seq))";
         server.execute(setup).await;
-        tell(&server.admin_url());
+        let gate = Gate::start(server.port);
+        tell(&format!("postgres://admin@127.0.0.1:{}/postgres?sslmode=disable", gate.port));
         let steps: Vec<Step> = hear().expect("steps");
         let mut truth = Vec::new();
         for step in steps {
             tokio::time::sleep(Duration::from_millis(step.calm_ms)).await;
             let hold = Duration::from_millis(step.down_ms);
             truth.push(match step.kind {
-                Kind::Killed => kill(&mut server, hold).await,
+                Kind::Killed => kill(&mut server, &gate, hold).await,
                 Kind::Stopped => stop(&server, hold).await,
                 _ => close(&server, hold).await,
             });
@@ -38,11 +46,12 @@ pub(crate) fn main() {
     });
 }
 
-/// Kills every process; the truth is when the last of them was gone, by its pidfd, and the first commit afterwards.
-async fn kill(server: &mut Postgres, hold: Duration) -> Down {
+/// Kills every process. The truth is when the last of them was gone, by its pidfd, and when the gate opened again: behind
+/// a readiness check, that is when the new server was ready and had answered.
+async fn kill(server: &mut Postgres, gate: &Gate, hold: Duration) -> Down {
+    let after_ns = now_ns();
     let processes = hold_still(server);
     let fds: Vec<OwnedFd> = processes.iter().filter_map(|pid| pidfd_open(*pid, PidfdFlags::empty()).ok()).collect();
-    let after_ns = now_ns();
     for pid in &processes {
         let _ = kill_process(*pid, Signal::KILL);
     }
@@ -51,17 +60,16 @@ async fn kill(server: &mut Postgres, hold: Duration) -> Down {
     }
     let down = Edge { after_ns, by_ns: now_ns() };
     server.buried();
+    gate.close();
     tokio::time::sleep(hold).await;
     server.spawn();
-    let mut failed_ns = now_ns();
-    loop {
-        let sent_ns = now_ns();
-        if beat(&server.admin_url()).await.is_ok() {
-            return Down { kind: Kind::Killed, down, up: Edge { after_ns: failed_ns, by_ns: now_ns() } };
-        }
-        failed_ns = sent_ns;
+    while !server.is_ready() {
         tokio::time::sleep(LOOK).await;
     }
+    for _ in 0..READINESS {
+        beat(&server.admin_url()).await.expect("a server that is ready takes writes");
+    }
+    Down { kind: Kind::Killed, down, up: gate.open() }
 }
 
 /// Stops every process. The truth is when the first was told and all stood still, and when the first was told to go on
@@ -83,7 +91,7 @@ async fn stop(server: &Postgres, hold: Duration) -> Down {
     for pid in processes.iter().rev() {
         let _ = kill_process(*pid, Signal::CONT);
     }
-    let beaten = connection.execute("update truth.beat set n = n + 1").await;
+    let beaten = connection.execute(BEAT).await;
     beaten.expect("a server that goes on answers");
     beat(&server.admin_url()).await.expect("a server that goes on takes sessions");
     let up = Edge { after_ns, by_ns: now_ns() };
@@ -96,7 +104,7 @@ async fn stop(server: &Postgres, hold: Duration) -> Down {
 async fn close(server: &Postgres, hold: Duration) -> Down {
     let mut admin = server.admin().await;
     let mut watchers = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..2 {
         watchers.push(server.admin().await);
     }
     run(&mut admin, "set default_transaction_read_only = off").await;
@@ -122,6 +130,7 @@ async fn switch(admin: &mut PgConnection, watchers: &mut [PgConnection], change:
             if shown == to {
                 break;
             }
+            tokio::time::sleep(Duration::from_micros(200)).await;
         }
     }
     Edge { after_ns, by_ns: now_ns() }
@@ -134,7 +143,7 @@ async fn run(connection: &mut PgConnection, sql: &'static str) {
 /// One commit over a new session.
 async fn beat(url: &str) -> Result<(), sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
-    connection.execute("update truth.beat set n = n + 1").await?;
+    connection.execute(BEAT).await?;
     connection.close().await
 }
 

@@ -23,6 +23,11 @@ pub(crate) struct Judged {
     /// Open when no end was seen.
     pub(crate) upper_ms: Option<f64>,
     pub(crate) width_ms: Option<f64>,
+    /// How much of the width each edge has.
+    pub(crate) edges_ms: [Option<f64>; 2],
+    /// How long the answer took that ended it: a login, too, where the sessions were lost. It is the service's own part of
+    /// the width.
+    pub(crate) answer_ms: Option<f64>,
     /// How many requests failed.
     pub(crate) failures: u64,
     pub(crate) verdict: Verdict,
@@ -37,7 +42,7 @@ pub(crate) enum Verdict {
     Outside(String),
     /// No failure was seen.
     Missed,
-    /// It was shorter than the timeout, and a stall: no outage, and none was seen.
+    /// A stall shorter than the timeout, or hardly longer: no outage, or none that must be seen.
     StallBelowTimeout,
 }
 
@@ -60,7 +65,7 @@ pub(crate) fn judge(info: &StreamInfo, samples: &[Sample], truth: &[Down]) -> Fi
     for down in chained(truth) {
         let (of_it, rest) = invented.into_iter().partition(|episode| overlaps(episode, &down));
         invented = rest;
-        judged.push(compare(info, &down, &of_it));
+        judged.push(compare(info, samples, &down, &of_it));
     }
     let told = |e: &Episode| format!("{:?}: {:?}", e.length, e.outages.iter().map(|o| &o.failures).collect::<Vec<_>>());
     let invented = invented.iter().filter(|e| e.seen()).map(told).collect();
@@ -85,10 +90,9 @@ fn overlaps(episode: &Episode, down: &Down) -> bool {
     from.0 <= down.up.by_ns && down.down.after_ns <= until.0
 }
 
-fn compare(info: &StreamInfo, down: &Down, found: &[Episode]) -> Judged {
+fn compare(info: &StreamInfo, samples: &[Sample], down: &Down, found: &[Episode]) -> Judged {
     let longest_ns = down.up.by_ns - down.down.after_ns;
     let shortest_ns = down.up.after_ns.saturating_sub(down.down.by_ns);
-    let ms = |ns: u64| Nanos(ns).as_ms_f64();
     let mut judged = Judged {
         kind: down.kind,
         stream: format!("{} {}", info.stream.probe, info.stream.view.word()),
@@ -97,15 +101,19 @@ fn compare(info: &StreamInfo, down: &Down, found: &[Episode]) -> Judged {
         lower_ms: 0.0,
         upper_ms: None,
         width_ms: None,
+        edges_ms: [None, None],
+        answer_ms: None,
         failures: 0,
         verdict: Verdict::Missed,
     };
     let seen: Vec<&Episode> = found.iter().filter(|e| e.seen()).collect();
+    // A request that a stall delays by less than the timeout is answered: down, is only who asks in
+    // the time by which the stall is longer, and a probe can look past what is shorter than its period.
+    if down.kind == Kind::Stopped && shortest_ns < info.timeout_ns.0 + info.period_ns.0 {
+        judged.verdict = Verdict::StallBelowTimeout;
+        return judged;
+    }
     let episode = match seen.as_slice() {
-        [] if down.kind == Kind::Stopped && shortest_ns < info.timeout_ns.0 => {
-            judged.verdict = Verdict::StallBelowTimeout;
-            return judged;
-        }
         [] => return judged,
         [episode] => episode,
         several => {
@@ -117,6 +125,9 @@ fn compare(info: &StreamInfo, down: &Down, found: &[Episode]) -> Judged {
     judged.lower_ms = episode.length.lower_ns.as_ms_f64();
     judged.upper_ms = episode.length.upper_ns.map(Nanos::as_ms_f64);
     judged.width_ms = judged.upper_ms.map(|upper_ms| upper_ms - judged.lower_ms);
+    judged.edges_ms = [episode.start, episode.end].map(width_ms);
+    let ended_by = samples.iter().find(|s| Some(s.done_ns) == episode.end.by_ns);
+    judged.answer_ms = ended_by.map(|s| ms(s.done_ns.since(s.sent_ns).0));
     let mut wrong = Vec::new();
     wrong.extend(outside("start", down.down, episode.start));
     wrong.extend(outside("end", down.up, episode.end));
@@ -127,9 +138,16 @@ fn compare(info: &StreamInfo, down: &Down, found: &[Episode]) -> Judged {
     judged
 }
 
+fn width_ms(moment: Moment) -> Option<f64> {
+    Some(ms(moment.by_ns?.since(moment.after_ns?).0))
+}
+
+fn ms(ns: u64) -> f64 {
+    Nanos(ns).as_ms_f64()
+}
+
 /// By how much a moment of the truth lies outside its bounds, where it does for certain.
 fn outside(what: &str, truth: Edge, bounds: Moment) -> Option<String> {
-    let ms = |ns: u64| Nanos(ns).as_ms_f64();
     let after = bounds.after_ns.map_or(0, |n| n.0);
     let by = bounds.by_ns.map_or(u64::MAX, |n| n.0);
     if truth.by_ns < after {

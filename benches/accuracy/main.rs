@@ -1,7 +1,7 @@
 //! The accuracy benchmark: outages made by another process, which records the truth, against what probes measure.
 //!
-//! `accuracy [--share 0.1] [--loaded] [--json FILE]`; exit 1 when a truth is outside its interval, or, on an idle
-//! machine, the widths are over their limits. The serving processes are this program again, told so by its first
+//! `accuracy [--share 0.1] [--only web|database] [--loaded] [--json FILE]`; exit 1 when a truth is outside its interval.
+//! Widths are held against their aims in the tables. The serving processes are this program again, told so by its first
 //! argument; they share no code with the probes.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its result")]
@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a benchmark ends it")]
 
 mod database;
+mod gate;
 mod judge;
 mod plan;
 #[path = "../../tests/probes/support/postgres.rs"]
@@ -19,7 +20,7 @@ mod truth;
 mod web;
 
 use crate::judge::{Findings, judge};
-use crate::tables::{Outcome, StreamFigures, kinds, p99, quantile};
+use crate::tables::{Outcome, StreamFigures, kinds, quantile};
 use crate::truth::{Down, Step};
 use firedrill::probes::book::Batch;
 use firedrill::probes::config::{ProbeConfig, Question};
@@ -35,6 +36,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 const PERIOD: Span = Span::ms(10);
 const TIMEOUT: Span = Span::ms(100);
+/// Files in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
 /// The probes go on for this long after the last outage.
 const CALM_AFTER: Span = Span::ms(1_000);
 
@@ -50,13 +53,14 @@ fn main() -> ExitCode {
         _ => {
             let share = value("--share").map_or(1.0, |share| share.parse().expect("--share is a number"));
             let loaded = args.iter().any(|a| a == "--loaded");
-            return bench(share, loaded, value("--json").map(String::as_str));
+            let text = |name| value(name).map(String::as_str);
+            return bench(share, loaded, text("--only"), text("--json"));
         }
     }
     ExitCode::SUCCESS
 }
 
-fn bench(share: f64, loaded: bool, json: Option<&str>) -> ExitCode {
+fn bench(share: f64, loaded: bool, only: Option<&str>, json: Option<&str>) -> ExitCode {
     let plan = plan::plan(share);
     let load = if loaded { std::thread::available_parallelism().map_or(2, usize::from) } else { 0 };
     let spinning: Vec<Spinning> = (0..load).map(|_| Spinning(again("spin").spawn().unwrap())).collect();
@@ -70,25 +74,22 @@ fn bench(share: f64, loaded: bool, json: Option<&str>) -> ExitCode {
         invented: Vec::new(),
         outages: Vec::new(),
     };
-    watch("serve-web", &plan.web, storefront, &mut outcome);
-    watch("serve-database", &plan.database, orders, &mut outcome);
+    if only != Some("database") {
+        watch("serve-web", &plan.web, storefront, &mut outcome);
+    }
+    if only != Some("web") {
+        watch("serve-database", &plan.database, orders, &mut outcome);
+    }
     drop(spinning);
     outcome.kinds = kinds(&outcome.outages, outcome.period_ms, outcome.timeout_ms);
     println!("{}", outcome.markdown());
     if let Some(file) = json {
         std::fs::write(file, serde_json::to_string_pretty(&outcome).unwrap()).unwrap();
     }
-    let limit_ms = 2.0 * outcome.period_ms + 5.0;
-    let wide = !loaded
-        && (p99(&outcome.outages, false) > limit_ms || p99(&outcome.outages, true) > limit_ms + outcome.timeout_ms);
     // With every core loaded the service itself stalls, and the truth does not know of it.
     let invented = !loaded && !outcome.invented.is_empty();
-    if outcome.wrong() > 0 || invented || wide {
-        eprintln!(
-            "{} outages outside; widths {}",
-            outcome.wrong(),
-            if wide { "over the limit" } else { "as they come" }
-        );
+    if outcome.wrong() > 0 || invented {
+        eprintln!("{} outages outside, {} invented", outcome.wrong(), outcome.invented.len());
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
@@ -104,10 +105,14 @@ impl Drop for Spinning {
     }
 }
 
-/// This program, in another role.
+/// This program, in another role. Where memory can hold files, a database lies there: the stalls of a disk would be
+/// outages that no truth knows of.
 fn again(role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(role);
+    if std::path::Path::new(MEMORY).is_dir() {
+        command.env("TMPDIR", MEMORY);
+    }
     command
 }
 

@@ -48,12 +48,14 @@ pub(crate) fn plan(share: f64) -> Plan {
         }
     }
     let mut database = Vec::new();
-    for i in 0..count(36) {
-        for kind in [Kind::Killed, Kind::Stopped, Kind::ReadOnly] {
-            if kind == Kind::ReadOnly && i % 3 == 2 {
-                continue;
+    // The kills come first: a stall leaves a probe with more sessions for some seconds, and as many processes to die.
+    for kinds in [&[Kind::Killed][..], &[Kind::Stopped, Kind::ReadOnly]] {
+        for i in 0..count(42) {
+            for kind in kinds {
+                if *kind != Kind::ReadOnly || i % 3 != 2 {
+                    database.push(database_step(&mut dice, *kind, i));
+                }
             }
-            database.push(step(&mut dice, kind, i));
         }
     }
     Plan { web, database }
@@ -61,6 +63,20 @@ pub(crate) fn plan(share: f64) -> Plan {
 
 /// The service is left alone for this long before an outage.
 const CALM_MS: u64 = 400;
+
+fn database_step(dice: &mut Dice, kind: Kind, turn: usize) -> Step {
+    let mut step = step(dice, kind, turn);
+    step.calm_ms += CALM_MORE_MS;
+    if kind == Kind::Stopped {
+        // Every sixth is shorter than the timeout, and no outage; none is so near to it that it may be either.
+        step.down_ms = if turn % 6 == 5 { dice.length_ms(50.0, 80.0) } else { step.down_ms.max(130) };
+    }
+    step
+}
+
+/// A drill knows the pace of its service from a baseline; the database gets one behind each outage, since what had queued
+/// up behind a stall is not its pace.
+const CALM_MORE_MS: u64 = 800;
 
 /// Most outages are short; every ninth is long.
 fn step(dice: &mut Dice, kind: Kind, turn: usize) -> Step {

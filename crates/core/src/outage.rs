@@ -11,7 +11,7 @@
 //!
 //! A failure by timeout is known only a timeout later, although the trouble was there as soon as the service took
 //! longer than it ever did: for these the slowest recent correct answer (and the probe's own lateness) replaces the
-//! timeout in the start's upper bound.
+//! timeout in the start's upper bound. Answers that had queued up behind an earlier outage are left out of that.
 //!
 //! What was not asked proves nothing. A slot that was busy, a missing number, or a silence longer than the stream's
 //! [`resolution`] is a [`Blind`] stretch: it may hide an outage, so it breaks a stable run, widens the bounds beside
@@ -158,10 +158,26 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The slowest of the recent correct answers before `index`, or the probe's own lateness when that was worse.
+    /// The slowest of the recent correct answers before `index`, or the probe's own lateness when that was worse. What
+    /// had queued up behind an earlier outage waited for its end, and says nothing of the service's usual pace: only
+    /// answers sent after the first that arrived behind that outage are looked at.
     fn slowest_before(&self, index: usize) -> Option<Nanos> {
-        let recent = self.known[..index].iter().rev().filter(|s| is_ok(s)).take(RECENT_ANSWERS);
-        recent.map(|s| s.done_ns.since(s.sent_ns).max(s.sent_ns.since(s.due_ns))).max()
+        let mut slowest_ns = None;
+        let mut left = RECENT_ANSWERS;
+        let mut end = index;
+        while end > 0 && left > 0 {
+            let run = self.known[..end].iter().rev().take_while(|s| is_ok(s)).count();
+            let start = end - run;
+            let queued_until = self.known[start..end].iter().map(|s| s.done_ns).min().filter(|_| start > 0);
+            let usual = self.known[start..end].iter().rev().filter(|s| queued_until.is_none_or(|q| s.sent_ns > q));
+            for sample in usual.take(left) {
+                let took_ns = sample.done_ns.since(sample.sent_ns).max(sample.sent_ns.since(sample.due_ns));
+                slowest_ns = slowest_ns.max(Some(took_ns));
+                left -= 1;
+            }
+            end = start - self.known[..start].iter().rev().take_while(|s| !is_ok(s)).count();
+        }
+        slowest_ns
     }
 }
 

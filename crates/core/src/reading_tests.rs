@@ -86,6 +86,24 @@ fn the_first_answer_to_arrive_ends_an_outage_whichever_was_sent_first() {
 }
 
 #[test]
+fn answers_that_had_queued_up_behind_a_stall_do_not_blur_the_start_of_the_next() {
+    // Two stalls: what is sent in one times out, but for the last requests before its end, which are answered then.
+    let drawn = "++++------++++++++++++++-----+++++++++++++";
+    let mut samples = samples(drawn);
+    for (i, until) in [(10, 14), (11, 14), (12, 14), (13, 14)] {
+        samples[i].done_ns = Mono(until * TICK + TICK / 20);
+    }
+    for sample in samples.iter_mut().filter(|s| matches!(s.outcome, Outcome::Failed(_))) {
+        sample.outcome = Outcome::Failed(Failure::TimedOut);
+        sample.done_ns = sample.sent_ns.plus(Nanos(5 * TICK));
+    }
+    let reading = read(&info(), &samples, Nanos(5 * TICK), &watch(drawn, WatchEnd::Satisfied));
+    let starts: Vec<Moment> = reading.episodes.iter().map(|e| e.start).collect();
+    let between = |sent: u64| Moment::between(Mono(sent * TICK), Mono((sent + 1) * TICK + TICK / 10));
+    assert_eq!(starts, [between(3), between(23)]);
+}
+
+#[test]
 fn stability_needs_its_whole_time() {
     let reading = reading("++++----+++++++++++");
     assert_eq!(reading.stable_ns, None);

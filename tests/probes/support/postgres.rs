@@ -44,12 +44,17 @@ fn command(name: &str) -> Command {
 /// A server. It ends, and its directory goes, when this is dropped.
 pub(crate) struct Postgres {
     directory: PathBuf,
+    settings: &'static [&'static str],
     pub(crate) port: u16,
     server: Option<Child>,
 }
 
 impl Postgres {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&["max_connections=200"]).await
+    }
+
+    pub(crate) async fn start_with(settings: &'static [&'static str]) -> Self {
         let directory = std::env::temp_dir().join(format!("firedrill-probes-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir(&directory).unwrap();
         if let Some((uid, gid)) = owner() {
@@ -61,7 +66,7 @@ impl Postgres {
         let hba = "host all locked 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
         std::fs::write(data.join("pg_hba.conf"), hba).unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut postgres = Self { directory, port, server: None };
+        let mut postgres = Self { directory, settings, port, server: None };
         postgres.launch().await;
         postgres
     }
@@ -71,7 +76,8 @@ impl Postgres {
         let sockets = format!("unix_socket_directories={}", self.directory.display());
         let mut command = command("postgres");
         command.arg("-D").arg(self.directory.join("data")).args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        for setting in [sockets.as_str(), "shared_buffers=8MB", "max_connections=200", "autovacuum=off"] {
+        let always = [sockets.as_str(), "shared_buffers=8MB", "autovacuum=off"];
+        for setting in always.iter().chain(self.settings) {
             command.args(["-c", setting]);
         }
         self.server = Some(command.spawn().unwrap());
@@ -81,14 +87,22 @@ impl Postgres {
     pub(crate) async fn launch(&mut self) {
         self.spawn();
         let mut patience = 600;
-        while PgConnection::connect(&self.admin_url()).await.is_err() {
+        while !self.is_ready() {
             let server = self.server.as_mut().unwrap();
             assert_eq!(server.try_wait().unwrap(), None, "postgres ended");
             patience -= 1;
             assert!(patience > 0, "postgres takes no connections");
-            // There is no event to wait for: a server says nowhere else that it is ready.
+            // There is no event to wait for: a server says in a file that it is ready.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether the running server says in its lock file that it takes connections (one that was killed left its own).
+    pub(crate) fn is_ready(&self) -> bool {
+        let lock = std::fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap_or_default();
+        let mut lines = lock.lines();
+        let ours = self.server.as_ref().is_some_and(|server| lines.next() == Some(server.id().to_string().as_str()));
+        ours && lines.nth(6).is_some_and(|status| status.trim_end() == "ready")
     }
 
     pub(crate) fn admin_url(&self) -> String {
@@ -144,9 +158,13 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if self.server.is_some() {
-            self.thaw();
-            self.kill();
+        if let Some(mut server) = self.server.take() {
+            for pid in children_of(server.id()).into_iter().chain([server.id()]) {
+                let _ = Pid::from_raw(pid.cast_signed()).map(|pid| kill_process(pid, Signal::CONT));
+            }
+            // At once, but not by SIGKILL: that would leave the segment of shared memory behind.
+            let _ = Pid::from_raw(server.id().cast_signed()).map(|pid| kill_process(pid, Signal::QUIT));
+            let _ = server.wait();
         }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
