@@ -3,11 +3,12 @@
 use crate::cli::exit::Exit;
 use crate::cli::run::failed;
 use crate::cli::{Form, Setting, out};
+use crate::probes::ledger_table;
 use crate::runner::{self, RunError};
 use crate::spec::load;
 use clap::Args;
 use firedrill_core::drill::Surveyed;
-use firedrill_core::effect::Fence;
+use firedrill_core::effect::{Effect, Fence};
 use firedrill_core::plan::Plan as DrillPlan;
 use firedrill_core::time::Known;
 use serde_json::json;
@@ -51,7 +52,13 @@ fn as_json(surveyed: &Surveyed) -> serde_json::Value {
         Ok(plan) => (Some(plan), None),
         Err(refusal) => (None, Some(refusal)),
     };
-    json!({ "format": "firedrill.plan/1", "checks": surveyed.checks, "plan": plan, "refused": refusal })
+    json!({
+        "format": "firedrill.plan/1",
+        "checks": surveyed.checks,
+        "plan": plan,
+        "ledger_sql": ledger_table::ddl(),
+        "refused": refusal,
+    })
 }
 
 fn as_text(surveyed: &Surveyed) -> String {
@@ -82,6 +89,12 @@ fn changes(plan: &DrillPlan, text: &mut String) {
             Fence::LockOnly => "  (only the lock keeps a second runner from it)",
         };
         let _ = writeln!(text, "   {}{fence}", step.effect.describe());
+    }
+    if plan.steps.iter().any(|step| matches!(step.effect, Effect::Ledger { .. })) {
+        let _ = writeln!(text, " the ledger's table, where it is not there yet, is made by");
+        for line in ledger_table::ddl().lines() {
+            let _ = writeln!(text, "   {line}");
+        }
     }
     for untouched in &plan.untouched {
         let _ = writeln!(text, " would not touch {untouched}");

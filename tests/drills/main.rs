@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
 mod crash;
+mod demo;
 mod journal_first;
 mod kill_primary;
 mod refused;

@@ -82,6 +82,9 @@ pub enum SandboxError {
         /// Where to look.
         logs: PathBuf,
     },
+    /// It was told to stop before it was there.
+    #[error("stopped while the sandbox was starting")]
+    Stopped,
 }
 
 fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
@@ -138,10 +141,21 @@ impl Sandbox {
     /// When the directory is not empty, PostgreSQL is not installed, or something did not become healthy in a minute;
     /// nothing is left then either.
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
+        Self::start_unless(options, std::future::pending()).await
+    }
+
+    /// The same, unless `stopped` comes first: then it returns when everything begun is gone again.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`], and [`SandboxError::Stopped`].
+    pub async fn start_unless(options: Options, stopped: impl Future<Output = ()>) -> Result<Self, SandboxError> {
         let dir = std::path::absolute(&options.dir).map_err(io_error("finding the directory"))?;
         let keeper = Keeper::start(KeeperOptions { dir: dir.clone(), program: options.program.clone() }).await?;
         let cancel = CancellationToken::new();
-        let started = Self::build(&options, keeper.clone(), cancel.clone()).await;
+        let started = tokio::select! {
+            started = Self::build(&options, keeper.clone(), cancel.clone()) => started,
+            () = stopped => Err(SandboxError::Stopped),
+        };
         if started.is_err() {
             cancel.cancel();
             // The first error is the one to be told.

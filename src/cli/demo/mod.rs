@@ -86,15 +86,15 @@ impl Demo {
         let options = Options::new(dir, program.clone())
             .annotate(crate::targets::cluster::ALLOW_ANNOTATION, "kill-primary,scale-to-zero,restore-backup");
         let stopped = stop_signals();
-        let sandbox = tokio::select! {
-            sandbox = Sandbox::start(options) => sandbox?,
-            () = stopped.cancelled() => return Err(DemoError::Stopped),
+        let sandbox = match Sandbox::start_unless(options, stopped.cancelled()).await {
+            Err(SandboxError::Stopped) => return Err(DemoError::Stopped),
+            sandbox => sandbox?,
         };
-        let shown = async {
-            let stage = scenes::Stage { sandbox: &sandbox, out_dir: &out_dir, program: &program, form: setting.form };
-            scenes::all(&stage).await
-        };
-        // A drill that is running hears the same Ctrl-C, undoes itself and reports; then the scene ends by itself.
+        let (out_dir, stopped_here) = (&out_dir, stopped.clone());
+        let stage =
+            scenes::Stage { sandbox: &sandbox, out_dir, program: &program, form: setting.form, stopped: stopped_here };
+        let shown = scenes::all(&stage);
+        // A drill that is running is told, undoes itself and reports; then no other begins.
         let shown = tokio::select! {
             shown = shown => if stopped.is_cancelled() { Err(DemoError::Stopped) } else { shown },
             () = scenes::after_grace(&stopped) => Err(DemoError::Stopped),

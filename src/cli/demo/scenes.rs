@@ -10,6 +10,7 @@ use firedrill_sandbox::Sandbox;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::ListParams;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
@@ -31,6 +32,8 @@ pub(super) struct Stage<'a> {
     pub(super) out_dir: &'a Path,
     pub(super) program: &'a Path,
     pub(super) form: Form,
+    /// Cancelled when the demo is to end.
+    pub(super) stopped: CancellationToken,
 }
 
 /// One drill that was shown.
@@ -57,11 +60,11 @@ impl Scene {
 pub(super) async fn all(stage: &Stage<'_>) -> Result<Vec<Scene>, DemoError> {
     let files = files::write(stage.out_dir, stage.sandbox.facts(), CUT_PREFIX)?;
     let mut scenes = Vec::new();
-    stage.say("1 of 4: the PostgreSQL primary is killed");
+    stage.begin("1 of 4: the PostgreSQL primary is killed")?;
     stage.run(&files, "orders-primary-loss").await?;
     scenes.push(stage.scene("orders-primary-loss", Verdict::Pass)?);
 
-    stage.say("2 of 4: every deployment to zero, and the runner itself is killed in the middle");
+    stage.begin("2 of 4: every deployment to zero, and the runner itself is killed in the middle")?;
     let before = stage.counts().await?;
     stage.kill_the_runner_at_zero(&files, "web-scale-to-zero").await?;
     let after = stage.counts().await?;
@@ -70,11 +73,11 @@ pub(super) async fn all(stage: &Stage<'_>) -> Result<Vec<Scene>, DemoError> {
     }
     scenes.push(stage.scene("web-scale-to-zero", Verdict::Inconclusive)?);
 
-    stage.say("3 of 4: the newest backup is restored, and questioned");
+    stage.begin("3 of 4: the newest backup is restored, and questioned")?;
     stage.run(&files, "orders-backup-restore").await?;
     scenes.push(stage.scene("orders-backup-restore", Verdict::Pass)?);
 
-    stage.say("4 of 4: a backup that was cut in the middle");
+    stage.begin("4 of 4: a backup that was cut in the middle")?;
     stage.sandbox.backups().upload_cut(CUT_PREFIX, CUT_PERCENT).await.map_err(|e| DemoError::Api(e.to_string()))?;
     stage.run(&files, "orders-backup-cut").await?;
     scenes.push(stage.scene("orders-backup-cut", Verdict::Fail)?);
@@ -94,10 +97,20 @@ impl Stage<'_> {
         }
     }
 
+    /// The next drill, unless the demo is to end.
+    fn begin(&self, what: &str) -> Result<(), DemoError> {
+        if self.stopped.is_cancelled() {
+            return Err(DemoError::Stopped);
+        }
+        self.say(what);
+        Ok(())
+    }
+
     fn command(&self, args: &[&std::ffi::OsStr]) -> Command {
         let mut command = Command::new(self.program);
         command.args(args).arg("--state").arg(self.out_dir.join("state"));
-        command.stdin(Stdio::null()).kill_on_drop(true).env(DIE_WITH_PARENT, "1");
+        // A group of its own: a Ctrl-C at the terminal is the demo's, which passes it on once.
+        command.stdin(Stdio::null()).kill_on_drop(true).process_group(0).env(DIE_WITH_PARENT, "1");
         if self.form == Form::Json {
             command.arg("--json").stdout(Stdio::null()).stderr(Stdio::null());
         }
@@ -112,7 +125,22 @@ impl Stage<'_> {
     }
 
     async fn run(&self, files: &Files, experiment: &str) -> Result<(), DemoError> {
-        self.start(files, experiment)?.wait().await.map(|_| ()).map_err(DemoError::Child)
+        self.ended(&mut self.start(files, experiment)?).await
+    }
+
+    /// Waits for a drill. One that is to stop undoes, reports and ends.
+    async fn ended(&self, runner: &mut Child) -> Result<(), DemoError> {
+        let told = tokio::select! {
+            ended = runner.wait() => ended,
+            () = self.stopped.cancelled() => {
+                if let Some(pid) = runner.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+                    // It may have ended just now.
+                    let _ = kill_process(pid, Signal::INT);
+                }
+                runner.wait().await
+            }
+        };
+        told.map(|_| ()).map_err(DemoError::Child)
     }
 
     async fn deployments(&self) -> Result<Vec<Deployment>, DemoError> {
@@ -134,10 +162,8 @@ impl Stage<'_> {
         let mut runner = self.start(files, experiment)?;
         loop {
             tokio::select! {
-                ended = runner.wait() => {
-                    ended.map_err(DemoError::Child)?;
-                    return Ok(());
-                }
+                ended = runner.wait() => return ended.map(|_| ()).map_err(DemoError::Child),
+                () = self.stopped.cancelled() => return self.ended(&mut runner).await,
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
             let deployments = self.deployments().await?;
