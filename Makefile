@@ -10,6 +10,10 @@ PACKAGES := postgresql-15 postgresql-client-15 build-essential pkg-config ca-cer
 # What the tests need besides.
 TEST_PACKAGES := $(PACKAGES) strace procps
 
+# What the lab needs besides a Go tool chain.
+LAB_PACKAGES := etcd-server containerd runc containernetworking-plugins nftables conntrack iproute2 openssl curl \
+	mmdebstrap umoci ca-certificates
+
 # Where the demo puts its experiments and reports.
 OUT ?= demo
 
@@ -45,6 +49,14 @@ crash-matrix: test-packages ## Every crash point of every fault, and the whole s
 	cargo run --release --quiet -p firedrill-core --features simulate --example simulate -- --effects 4 --whole 2
 	FIREDRILL_CRASH_MATRIX=full cargo test --test drills -- --nocapture crash
 
+.PHONY: lab-up
+lab-up: lab-packages ## A Kubernetes of one node with PostgreSQL under Patroni and an S3 server (Linux, root)
+	@bash lab/up.sh
+
+.PHONY: lab-down
+lab-down: ## Take it down, with everything that it made on this machine
+	@bash lab/down.sh
+
 .PHONY: schema
 schema: ## Write the JSON Schemas anew
 	cargo run --quiet --bin firedrill -- schema --out schema
@@ -56,3 +68,7 @@ packages:
 .PHONY: test-packages
 test-packages:
 	@bash deploy/packages.sh $(TEST_PACKAGES)
+
+.PHONY: lab-packages
+lab-packages:
+	@! command -v dpkg-query >/dev/null || bash deploy/packages.sh $(LAB_PACKAGES)

@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# What drills act on: a PostgreSQL cluster, web services, and backups' S3 server.
+
+start_s3() {
+  mkdir -p "$LAB_DIR/s3"
+  # The keys reach it by its environment alone; a command line is for everybody to read. Buckets are directories here, so
+  # that a test can spoil a backup by hand.
+  (
+    # shellcheck source=/dev/null
+    . "$KEYS/s3.env"
+    export ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY
+    start s3 "$LAB_DIR/bin/versitygw" --port "$NODE_IP:$S3_PORT" --region us-east-1 posix "$LAB_DIR/s3"
+  )
+}
+
+# s3 METHOD PATH: asks for it with the lab's keys.
+s3() {
+  (
+    # shellcheck source=/dev/null
+    . "$KEYS/s3.env"
+    # By standard input: not by the command line either.
+    printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" |
+      curl --silent --show-error --fail --max-time 5 --noproxy '*' --config - --aws-sigv4 aws:amz:us-east-1:s3 --request "$1" \
+        "http://$NODE_IP:$S3_PORT$2"
+  )
+}
+
+s3_answers() { still s3 && s3 GET /; }
+
+make_bucket() { s3 GET /backups >/dev/null 2>&1 || s3 PUT /backups; }
+
+# Applies the manifests, and the secrets that were made up for this lab.
+apply_estate() {
+  local superuser replication
+  superuser=$(cat "$KEYS/postgres-superuser")
+  replication=$(cat "$KEYS/postgres-replication")
+  kubectl apply -f "$HERE/manifests/namespaces.yaml"
+  kubectl apply -f - <<YAML
+apiVersion: v1
+kind: Secret
+metadata: { name: orders, namespace: shop }
+stringData:
+  superuser-password: $superuser
+  replication-password: $replication
+  url: postgres://postgres:$superuser@orders.shop.svc:5432/postgres
+YAML
+  # shellcheck source=/dev/null
+  (. "$KEYS/s3.env" && kubectl apply -f - <<YAML
+apiVersion: v1
+kind: Secret
+metadata: { name: s3, namespace: staging }
+stringData: { access-key-id: $AWS_ACCESS_KEY_ID, secret-access-key: $AWS_SECRET_ACCESS_KEY }
+YAML
+  )
+  kubectl apply -f "$HERE/manifests/orders.yaml" -f "$HERE/manifests/web.yaml" -f "$HERE/manifests/s3.yaml"
+}
+
+# The primary as Patroni labels it; the word changed between its versions.
+orders_primary() {
+  kubectl -n shop get pods -l 'cluster-name=orders,role in (master,primary)' -o jsonpath='{.items[*].metadata.name}'
+}
+
+standby_streams() {
+  local primary
+  primary=$(orders_primary)
+  case $primary in
+    '') echo "no pod of orders has the role of primary" && return 1 ;;
+    *' '*) echo "more than one pod of orders says that it is primary: $primary" && return 1 ;;
+  esac
+  kubectl -n shop exec "$primary" -c postgres -- \
+    psql -h /tmp -U postgres -Atqc "select application_name, state from pg_stat_replication" | tee /dev/stderr | grep -q '|streaming$'
+}
+
+web_ready() { kubectl -n shop wait --for=condition=Available deployment --all --timeout=1s; }
+
+# Through a Service's address, as a client would.
+web_answers() {
+  local address
+  address=$(kubectl -n shop get service storefront -o 'jsonpath={.spec.clusterIP}')
+  curl --silent --show-error --fail --max-time 2 --noproxy '*' "http://$address/" | grep '"status":"ok"'
+}

@@ -1,0 +1,3 @@
+module firedrill.example/lab/pause
+
+go 1.24

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# The lab goes up: a Kubernetes of one node, PostgreSQL under Patroni, web services, an S3 server. Ends when they serve.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=lib.sh
+. "$here/lib.sh"
+# shellcheck source=process.sh
+. "$here/process.sh"
+# shellcheck source=cache.sh
+. "$here/cache.sh"
+# shellcheck source=host.sh
+. "$here/host.sh"
+# shellcheck source=keys.sh
+. "$here/keys.sh"
+# shellcheck source=node.sh
+. "$here/node.sh"
+# shellcheck source=estate.sh
+. "$here/estate.sh"
+export FIREDRILL_LAB_DIR=$LAB_DIR FIREDRILL_LAB_CACHE=$CACHE_DIR
+
+PROGRAMS="etcd containerd runc nft conntrack mmdebstrap umoci ip ss openssl curl flock nsenter"
+
+# One line for everything that is missing, whatever it is.
+require_tools() {
+  local program missing=()
+  [ "$(uname -s)" = Linux ] || die "the lab runs on Linux only"
+  [ "$(id -u)" -eq 0 ] || die "the lab makes namespaces, a bridge and cgroups: run it as root"
+  for program in $PROGRAMS; do command -v "$program" >/dev/null || missing+=("$program"); done
+  [ -x /usr/lib/cni/bridge ] || missing+=("/usr/lib/cni/bridge (CNI plugins)")
+  command -v go >/dev/null || missing+=("go (1.25 or later)")
+  [ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}"
+}
+
+# Every part runs, and what it is for is so.
+whole() {
+  local part
+  [ -e "$LAB_DIR/ready" ] || return 1
+  for part in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy s3; do
+    running "$part" >/dev/null || { say "$part has ended (its log: $LOGS/$part.log)"; return 1; }
+  done
+  [ "$(kubectl get --raw /readyz 2>/dev/null)" = ok ] || { say "the API server is not ready (its log: $LOGS/kube-apiserver.log)"; return 1; }
+}
+
+link_programs() {
+  local part
+  mkdir -p "$LAB_DIR/bin"
+  for part in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+    ln -sf "$KUBERNETES" "$LAB_DIR/bin/$part"
+  done
+  ln -sf "$VERSITYGW" "$LAB_DIR/bin/versitygw"
+}
+
+host_up() {
+  require_free_host
+  # From here on there is something to take down.
+  : >"$LAB_DIR/firedrill-lab"
+  remember_sysctls
+  places_up
+  cgroup_up
+  bridge_up
+}
+
+node_up() {
+  make_keys
+  write_containerd_config
+  write_kubelet_config
+  start_etcd
+  start_containerd
+  start_s3
+  start_apiserver
+  until_true 60 "containerd answers" "$LOGS/containerd.log" containerd_ready
+  import_image pause "$PAUSE"
+  import_image web "$WEB"
+  import_image patroni "$PATRONI" &
+  local importing=$!
+  until_true 90 "the API server is ready" "$LOGS/kube-apiserver.log" api_ready
+  start_controllers
+  start_kubelet
+  start_proxy
+  wait "$importing" || die "the image of Patroni was not imported; read $LOGS/images.log"
+  until_true 90 "node $NODE is Ready" "$LOGS/kubelet.log" node_ready
+}
+
+estate_up() {
+  until_true 30 "the S3 server answers" "$LOGS/s3.log" s3_answers
+  make_bucket >/dev/null
+  apply_estate >"$LOGS/apply.log" 2>&1 || { tail -n 3 "$LOGS/apply.log" >&2; die "the manifests were not taken; read $LOGS/apply.log"; }
+  until_true 180 "orders has a primary and a standby that streams" "$LOGS/pods" standby_streams
+  until_true 90 "the web services are available" "$LOGS/pods" web_ready
+  until_true 30 "storefront answers at its Service's address" "$LOGS/kube-proxy.log" web_answers
+}
+
+summary() {
+  cat <<TEXT
+lab: $1
+  node        $(kubectl get nodes -o jsonpath='{.items[0].metadata.name} {.items[0].status.nodeInfo.kubeletVersion}'), API at https://$NODE_IP:$API_PORT
+  postgresql  orders in namespace shop, primary $(orders_primary), under Patroni
+  web         $(kubectl -n shop get deployments -o jsonpath='{range .items[*]}{.metadata.name}×{.status.readyReplicas} {end}')in namespace shop
+  s3          http://$NODE_IP:$S3_PORT, bucket backups, keys in $KEYS/s3.env
+  logs        $LOGS
+  kubeconfig  $KUBECONFIG_FILE
+TEXT
+}
+
+began_ms=$(now_ms)
+require_tools
+lock_lab
+if [ -e "$LAB_DIR/firedrill-lab" ]; then
+  if whole; then
+    summary "is up already, nothing was done"
+    exit 0
+  fi
+  say "what is left of an earlier lab is taken down first"
+  exec 9<&-
+  bash "$HERE/down.sh"
+  lock_lab
+fi
+[ -z "$(ls -A "$LAB_DIR")" ] || die "$LAB_DIR holds something that is not a lab's; set FIREDRILL_LAB_DIR to an empty place"
+make_everything
+mkdir -p "$LOGS"
+link_programs
+host_up
+node_up
+estate_up
+: >"$LAB_DIR/ready"
+summary "up after $((($(now_ms) - began_ms) / 1000)) s"

@@ -1,0 +1,3 @@
+module firedrill.example/lab/web
+
+go 1.24
