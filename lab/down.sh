@@ -38,8 +38,7 @@ no_shims() { [ -z "$(shims)" ]; }
 
 # Who would start things anew ends first: then containers can be ended once and for all.
 for part in kube-controller-manager kube-scheduler kubelet; do stop "$part" 10; done
-for pid in $(cgroup_processes); do kill -KILL "$pid" 2>/dev/null || true; done
-until_true 20 "containers end after SIGKILL" "$LOGS/containerd.log" cgroup_empty
+end_containers
 for pid in $(shims); do kill -KILL "$pid" 2>/dev/null || true; done
 until_true 20 "containers' shims end" "$LOGS/containerd.log" no_shims
 for part in kube-proxy kube-apiserver s3 containerd etcd; do stop "$part" 20; done

@@ -41,8 +41,13 @@ bridge_up() {
   ip link set "$BRIDGE" up
 }
 
+bridge_empty() { [ -z "$(ls "/sys/class/net/$BRIDGE/brif")" ]; }
+
 bridge_down() {
-  [ ! -e "/sys/class/net/$BRIDGE" ] || ip link delete "$BRIDGE"
+  [ ! -e "/sys/class/net/$BRIDGE" ] || {
+    until_true 20 "the pods' network devices go with their namespaces" "$LOGS/containerd.log" bridge_empty
+    ip link delete "$BRIDGE"
+  }
 }
 
 # kube-proxy leaves its tables when it ends, so that Services go on working; here there is nothing for them to go on with.
@@ -87,14 +92,22 @@ cgroup_processes() {
 
 cgroup_empty() { [ -z "$(cgroup_processes)" ]; }
 
-cgroup_down() {
-  local root pid
+end_containers() {
+  local pid
   for pid in $(cgroup_processes); do kill -KILL "$pid" 2>/dev/null || true; done
-  until_true 10 "containers end after SIGKILL" "$LOGS/containerd.log" cgroup_empty
-  while read -r root; do
-    [ ! -d "$root$CGROUP" ] || find "$root$CGROUP" -depth -type d -exec rmdir {} +
-  done < <(cgroup_roots)
+  until_true 20 "containers end after SIGKILL" "$LOGS/containerd.log" cgroup_empty
 }
+
+remove_cgroups() {
+  local root failed=0
+  while read -r root; do
+    [ ! -d "$root$CGROUP" ] || find "$root$CGROUP" -depth -type d -exec rmdir {} + || failed=1
+  done < <(cgroup_roots)
+  return "$failed"
+}
+
+# A group may be busy for a moment after its last process has ended.
+cgroup_down() { until_true 10 "cgroups can be removed" "$LOGS/kubelet.log" remove_cgroups; }
 
 places_up() {
   local place

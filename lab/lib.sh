@@ -14,16 +14,22 @@ die() {
 
 now_ms() { date +%s%3N; }
 
-# until_true SECONDS WHAT LOG COMMAND…: waits until COMMAND succeeds; fails with what it waited for and the log to read.
+# What a command answers when there is nothing to wait for any more.
+HOPELESS=99
+
+# until_true SECONDS WHAT LOG COMMAND…: waits until COMMAND succeeds; fails with what it waited for and the log to read,
+# at once if COMMAND answers that it is hopeless.
 until_true() {
-  local seconds=$1 what=$2 log=$3 said deadline
+  local seconds=$1 what=$2 log=$3 said status deadline
   shift 3
   deadline=$(($(now_ms) + seconds * 1000))
-  until said=$("$@" 2>&1); do
-    if [ "$(now_ms)" -ge "$deadline" ]; then
-      printf 'lab: after %s s still not so: %s\n' "$seconds" "$what" >&2
+  while true; do
+    status=0
+    said=$("$@" 2>&1) || status=$?
+    [ "$status" -ne 0 ] || return 0
+    if [ "$status" -eq "$HOPELESS" ] || [ "$(now_ms)" -ge "$deadline" ]; then
       [ -z "$said" ] || printf '     %s\n' "$(tail -n 3 <<<"$said")" >&2
-      die "read $log"
+      die "waited at most $seconds s in vain until $what; read $log"
     fi
     sleep 0.2
   done

@@ -16,6 +16,8 @@ start_etcd() {
     --initial-cluster "lab=http://$ETCD_IP:2380" --logger zap --log-level warn
 }
 
+etcd_ready() { still etcd && curl --silent --fail --max-time 1 --noproxy '*' "http://$ETCD_IP:2379/health"; }
+
 start_apiserver() {
   start kube-apiserver "$LAB_DIR/bin/kube-apiserver" \
     --etcd-servers="http://$ETCD_IP:2379" \
@@ -137,6 +139,7 @@ start_kubelet() {
 }
 
 start_proxy() {
+  # Masquerading: two pods are on one bridge, and the answer of a Service's pod would go past the translation otherwise.
   # Zero leaves the machine's own limits of connection tracking as they are.
   start kube-proxy "$LAB_DIR/bin/kube-proxy" --kubeconfig="$KEYS/kube-proxy.kubeconfig" --hostname-override="$NODE" \
     --proxy-mode=nftables --masquerade-all --cluster-cidr="$POD_CIDR" \

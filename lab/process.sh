@@ -55,5 +55,10 @@ stop() {
   rm -f "$PIDS/$name"
 }
 
-# still NAME: for waits. Fails the whole at once when the part that is waited for has ended.
-still() { running "$1" >/dev/null || { tail -n 5 "$LOGS/$1.log" >&2; die "$1 has ended; read $LOGS/$1.log"; }; }
+# still NAME: for waits, which are hopeless once the part that is waited for has ended.
+still() {
+  running "$1" >/dev/null && return 0
+  tail -n 2 "$LOGS/$1.log"
+  echo "$1 has ended"
+  exit "$HOPELESS"
+}

@@ -2,9 +2,9 @@
 # Where the lab lives, and under which names and addresses. All of it in one place, so that up and down agree.
 
 # The run directory: etcd, containers, volumes, keys, logs. Not below /run: there most systems have little room, in memory.
-LAB_DIR=${FIREDRILL_LAB_DIR:-/var/lib/firedrill-lab}
+LAB_DIR=$(realpath -m "${FIREDRILL_LAB_DIR:-/var/lib/firedrill-lab}")
 # Binaries and images, by a hash of what they are made from. It may be thrown away at any time the lab is down.
-CACHE_DIR=${FIREDRILL_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/firedrill-lab}
+CACHE_DIR=$(realpath -m "${FIREDRILL_LAB_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/firedrill-lab}")
 
 # The lab listens on addresses of its own only: nobody reaches it from another machine, and no server of this machine is
 # in its way. The first is the bridge's, which pods can reach; the second is for what only the API server may reach.

@@ -28,6 +28,8 @@ require_tools() {
   for program in $PROGRAMS; do command -v "$program" >/dev/null || missing+=("$program"); done
   [ -x /usr/lib/cni/bridge ] || missing+=("/usr/lib/cni/bridge (CNI plugins)")
   command -v go >/dev/null || missing+=("go (1.25 or later)")
+  # The system's limit for a socket's path is 107, and containerd adds a suffix.
+  [ ${#CONTAINERD_SOCKET} -lt 100 ] || die "$LAB_DIR is too long a path for sockets; set FIREDRILL_LAB_DIR to a shorter one"
   [ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}"
 }
 
@@ -50,10 +52,14 @@ link_programs() {
   ln -sf "$VERSITYGW" "$LAB_DIR/bin/versitygw"
 }
 
+# What has come up so far is what a reader of logs wants to see, so it is left to lab-down.
+say_how_to_leave() { [ "$?" -eq 0 ] || say "not up; look around, then take down what there is: make lab-down" >&2; }
+
 host_up() {
   require_free_host
   # From here on there is something to take down.
   : >"$LAB_DIR/firedrill-lab"
+  trap say_how_to_leave EXIT
   remember_sysctls
   places_up
   cgroup_up
@@ -67,6 +73,7 @@ node_up() {
   start_etcd
   start_containerd
   start_s3
+  until_true 30 "etcd answers" "$LOGS/etcd.log" etcd_ready
   start_apiserver
   until_true 60 "containerd answers" "$LOGS/containerd.log" containerd_ready
   import_image pause "$PAUSE"
