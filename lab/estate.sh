@@ -20,8 +20,8 @@ s3() {
     . "$KEYS/s3.env"
     # By standard input: not by the command line either.
     printf 'user = "%s:%s"\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" |
-      curl --silent --show-error --fail --max-time 5 --noproxy '*' --config - --aws-sigv4 aws:amz:us-east-1:s3 --request "$1" \
-        "http://$NODE_IP:$S3_PORT$2"
+      curl --silent --show-error --fail --max-time 5 --noproxy '*' --config - --aws-sigv4 aws:amz:us-east-1:s3 \
+        --header "x-amz-content-sha256: UNSIGNED-PAYLOAD" --request "$1" "http://$NODE_IP:$S3_PORT$2"
   )
 }
 

@@ -40,7 +40,7 @@ start_controllers() {
   start kube-controller-manager "$LAB_DIR/bin/kube-controller-manager" --secure-port=0 \
     --kubeconfig="$KEYS/kube-controller-manager.kubeconfig" --leader-elect=false \
     --service-account-private-key-file="$KEYS/service-accounts.key" --root-ca-file="$KEYS/ca.crt" \
-    --use-service-account-credentials
+    --use-service-account-credentials --flex-volume-plugin-dir="$LAB_DIR/kubelet/volume-plugins"
   start kube-scheduler "$LAB_DIR/bin/kube-scheduler" --secure-port=0 \
     --kubeconfig="$KEYS/kube-scheduler.kubeconfig" --leader-elect=false
 }
