@@ -36,8 +36,6 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 const PERIOD: Span = Span::ms(10);
 const TIMEOUT: Span = Span::ms(100);
-/// Files in memory, on Linux.
-const MEMORY: &str = "/dev/shm";
 /// The probes go on for this long after the last outage.
 const CALM_AFTER: Span = Span::ms(1_000);
 
@@ -105,14 +103,10 @@ impl Drop for Spinning {
     }
 }
 
-/// This program, in another role. Where memory can hold files, a database lies there: the stalls of a disk would be
-/// outages that no truth knows of.
+/// This program, in another role.
 fn again(role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(role);
-    if std::path::Path::new(MEMORY).is_dir() {
-        command.env("TMPDIR", MEMORY);
-    }
     command
 }
 

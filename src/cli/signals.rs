@@ -19,13 +19,13 @@ pub(crate) fn die_with_parent() {
     }
 }
 
-/// A token that the first signal cancels.
+/// A token that the first signal from now on cancels.
 pub(crate) fn abort_token(pictures: watch::Receiver<Picture>, state: PathBuf) -> CancellationToken {
     let token = CancellationToken::new();
+    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let cancelled = token.clone();
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = heard else {
             out::error(
                 "signals cannot be heard; the drill can only be stopped by killing it, and is then undone at the next start",
             );

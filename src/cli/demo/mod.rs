@@ -76,6 +76,7 @@ impl Demo {
         std::fs::create_dir_all(&out_dir).map_err(|source| DemoError::File { path: out_dir.clone(), source })?;
         files::clear(&out_dir)?;
         let program = std::env::current_exe().map_err(DemoError::Child)?;
+        let stopped = stop_signals();
         // Under the system's temporary directory, since PostgreSQL runs as another user there when we are root.
         let dir = std::env::temp_dir().join(format!("firedrill-demo-{}", uuid::Uuid::now_v7()));
         if setting.form == Form::Text {
@@ -85,7 +86,6 @@ impl Demo {
         }
         let options = Options::new(dir, program.clone())
             .annotate(crate::targets::cluster::ALLOW_ANNOTATION, "kill-primary,scale-to-zero,restore-backup");
-        let stopped = stop_signals();
         let sandbox = match Sandbox::start_unless(options, stopped.cancelled()).await {
             Err(SandboxError::Stopped) => return Err(DemoError::Stopped),
             sandbox => sandbox?,
@@ -110,16 +110,14 @@ impl Demo {
     }
 }
 
-/// Cancelled by the first SIGINT or SIGTERM.
+/// Cancelled by the first SIGINT or SIGTERM from now on.
 fn stop_signals() -> tokio_util::sync::CancellationToken {
     use tokio::signal::unix::{SignalKind, signal};
     let token = tokio_util::sync::CancellationToken::new();
+    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let cancelled = token.clone();
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
+        let (Ok(mut interrupt), Ok(mut terminate)) = heard else { return };
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         cancelled.cancel();
     });
