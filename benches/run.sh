@@ -15,6 +15,12 @@ work=$(mktemp -d)
 [ -d /dev/shm ] && export TMPDIR=/dev/shm
 trap 'rm -rf "$work"' EXIT
 
+stolen() { # what the host of a virtual machine took away since the last call, in percent
+  local now
+  now=$(awk '/^cpu / { t = 0; for (i = 2; i <= 9; i++) t += $i; print $9, t }' /proc/stat)
+  echo "$now ${stolen_before:-$now}" | awk '{ d = $2 - $4; printf "%.1f %%", d ? 100 * ($1 - $3) / d : 0 }'
+  stolen_before=$now
+}
 start_ms() { # the median of 21 starts, in milliseconds
   for _ in $(seq 21); do
     local a b
@@ -67,7 +73,9 @@ ok=0
   echo
   echo "## Throughput and lateness of the probes"
   echo
+  stolen >/dev/null
   cargo bench --quiet --bench throughput || echo "(a figure misses its aim)"
+  echo "Taken by the host of this machine meanwhile: $(stolen)"
   echo
   echo "## Accuracy: is the truth inside the interval?"
   echo
@@ -85,7 +93,10 @@ leaves it out. For a stall the timeout comes on top, since a request sent within
 TEXT
   echo "### Nothing else running"
   echo
+  stolen >/dev/null
   cargo bench --quiet --bench accuracy -- --share "$share" || ok=1
+  echo
+  echo "Taken by the host of this machine meanwhile: $(stolen)"
   echo
   echo "### Every core loaded"
   echo
