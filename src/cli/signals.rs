@@ -4,7 +4,7 @@ use crate::cli::out;
 use crate::runner::progress::Picture;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -19,22 +19,50 @@ pub(crate) fn die_with_parent() {
     }
 }
 
+/// SIGINT and SIGTERM, heard from the moment this is made, also before anybody waits for them.
+#[derive(Debug)]
+pub(crate) struct Stops(Option<(Signal, Signal)>);
+
+impl Stops {
+    /// From now on. Says what follows where they cannot be heard.
+    pub(crate) fn hear(unheard: &str) -> Self {
+        let heard = signal(SignalKind::interrupt()).and_then(|i| Ok((i, signal(SignalKind::terminate())?)));
+        if let Err(e) = &heard {
+            out::error(&format!("signals cannot be heard ({e}); {unheard}"));
+        }
+        Self(heard.ok())
+    }
+
+    /// Returns with the next of them; never where they cannot be heard.
+    pub(crate) async fn next(&mut self) {
+        match &mut self.0 {
+            Some((interrupt, terminate)) => tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A token that the next of them cancels.
+    pub(crate) fn token(mut self) -> CancellationToken {
+        let token = CancellationToken::new();
+        let cancelled = token.clone();
+        tokio::spawn(async move {
+            self.next().await;
+            cancelled.cancel();
+        });
+        token
+    }
+}
+
 /// A token that the first signal from now on cancels.
 pub(crate) fn abort_token(pictures: watch::Receiver<Picture>, state: PathBuf) -> CancellationToken {
     let token = CancellationToken::new();
-    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let mut stops = Stops::hear("the drill can only be stopped by killing it, and is then undone at the next start");
     let cancelled = token.clone();
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = heard else {
-            out::error(
-                "signals cannot be heard; the drill can only be stopped by killing it, and is then undone at the next start",
-            );
-            return;
-        };
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        stops.next().await;
         cancelled.cancel();
         out::aside("\nstopping: undoing what was done, then reporting (again: leave at once)\n");
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        stops.next().await;
         let owed = pictures.borrow().owed.clone();
         let mut text = String::from("\nleft at once. ");
         if owed.is_empty() {

@@ -6,6 +6,7 @@ mod table;
 mod truth;
 
 use crate::cli::exit::Exit;
+use crate::cli::signals::Stops;
 use crate::cli::{Form, Setting, out};
 use clap::Args;
 use firedrill_sandbox::{Options, Sandbox, SandboxError};
@@ -76,7 +77,7 @@ impl Demo {
         std::fs::create_dir_all(&out_dir).map_err(|source| DemoError::File { path: out_dir.clone(), source })?;
         files::clear(&out_dir)?;
         let program = std::env::current_exe().map_err(DemoError::Child)?;
-        let stopped = stop_signals();
+        let stopped = Stops::hear("the demo can only be stopped by killing it, and takes its estate along").token();
         // Under the system's temporary directory, since PostgreSQL runs as another user there when we are root.
         let dir = std::env::temp_dir().join(format!("firedrill-demo-{}", uuid::Uuid::now_v7()));
         if setting.form == Form::Text {
@@ -90,9 +91,13 @@ impl Demo {
             Err(SandboxError::Stopped) => return Err(DemoError::Stopped),
             sandbox => sandbox?,
         };
-        let (out_dir, stopped_here) = (&out_dir, stopped.clone());
-        let stage =
-            scenes::Stage { sandbox: &sandbox, out_dir, program: &program, form: setting.form, stopped: stopped_here };
+        let stage = scenes::Stage {
+            sandbox: &sandbox,
+            out_dir: &out_dir,
+            program: &program,
+            form: setting.form,
+            stopped: &stopped,
+        };
         let shown = scenes::all(&stage);
         // A drill that is running is told, undoes itself and reports; then no other begins.
         let shown = tokio::select! {
@@ -108,18 +113,4 @@ impl Demo {
         }
         Ok(if scenes.iter().all(scenes::Scene::as_expected) { Exit::Pass } else { Exit::Fail })
     }
-}
-
-/// Cancelled by the first SIGINT or SIGTERM from now on.
-fn stop_signals() -> tokio_util::sync::CancellationToken {
-    use tokio::signal::unix::{SignalKind, signal};
-    let token = tokio_util::sync::CancellationToken::new();
-    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-    let cancelled = token.clone();
-    tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = heard else { return };
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        cancelled.cancel();
-    });
-    token
 }

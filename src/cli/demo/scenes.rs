@@ -33,7 +33,7 @@ pub(super) struct Stage<'a> {
     pub(super) program: &'a Path,
     pub(super) form: Form,
     /// Cancelled when the demo is to end.
-    pub(super) stopped: CancellationToken,
+    pub(super) stopped: &'a CancellationToken,
 }
 
 /// One drill that was shown.
