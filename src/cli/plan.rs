@@ -56,7 +56,7 @@ fn as_json(surveyed: &Surveyed) -> serde_json::Value {
         "format": "firedrill.plan/1",
         "checks": surveyed.checks,
         "plan": plan,
-        "ledger_sql": ledger_table::ddl(),
+        "ledger_sql": plan.and_then(ledger_sql),
         "refused": refusal,
     })
 }
@@ -80,6 +80,11 @@ fn as_text(surveyed: &Surveyed) -> String {
     text
 }
 
+/// What makes the ledger's table, if the plan has a ledger.
+fn ledger_sql(plan: &DrillPlan) -> Option<&'static str> {
+    plan.steps.iter().any(|step| matches!(step.effect, Effect::Ledger { .. })).then(ledger_table::ddl)
+}
+
 fn changes(plan: &DrillPlan, text: &mut String) {
     let _ = writeln!(text, "\n would");
     for step in &plan.steps {
@@ -90,9 +95,9 @@ fn changes(plan: &DrillPlan, text: &mut String) {
         };
         let _ = writeln!(text, "   {}{fence}", step.effect.describe());
     }
-    if plan.steps.iter().any(|step| matches!(step.effect, Effect::Ledger { .. })) {
+    if let Some(sql) = ledger_sql(plan) {
         let _ = writeln!(text, " the ledger's table, where it is not there yet, is made by");
-        for line in ledger_table::ddl().lines() {
+        for line in sql.lines() {
             let _ = writeln!(text, "   {line}");
         }
     }
