@@ -5,7 +5,7 @@ use crate::faults::{Fault, Reach};
 use crate::guards::common;
 use crate::guards::preflight::Preflight;
 use crate::spec::scalar::{Name, Span};
-use crate::targets::cluster::{ClusterError, Permission};
+use crate::targets::cluster::{ClusterError, Right};
 use crate::targets::postgres::PostgresEyes;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::Landing;
@@ -46,6 +46,12 @@ impl KillPrimary {
 
 impl Fault for KillPrimary {
     const REACH: Reach = Reach::Cluster;
+    const RIGHTS: &'static [Right] = &[
+        Right::to("get", "", "pods"),
+        Right::to("list", "", "pods"),
+        Right::to("delete", "", "pods"),
+        Right::to("patch", "", "pods"),
+    ];
 
     fn targets(&self) -> Vec<&Name> {
         vec![&self.target]
@@ -56,23 +62,10 @@ impl Fault for KillPrimary {
         let (target, url) = scene.postgres(&self.target)?;
         let namespace = target.namespace.as_str();
         let unseen = |e: ClusterError| common::unseen(&e);
-        common::window(scene, preflight, jiff::Timestamp::now());
-        common::namespace(reader, preflight, namespace, "kill-primary").await.map_err(unseen)?;
-        if preflight.refused() {
+        let admitted = common::admit(scene, preflight, (namespace, "kill-primary"), Self::RIGHTS).await?;
+        if admitted.is_none() {
             return Ok(None);
         }
-        let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
-        let wanted = [
-            verbs("", "pods", "get"),
-            verbs("", "pods", "list"),
-            verbs("", "pods", "delete"),
-            verbs("", "pods", "patch"),
-            verbs("coordination.k8s.io", "leases", "get"),
-            verbs("coordination.k8s.io", "leases", "create"),
-            verbs("coordination.k8s.io", "leases", "delete"),
-        ];
-        common::permissions(reader, preflight, &wanted).await.map_err(unseen)?;
-
         let mut eyes = PostgresEyes::new(self.target.as_str(), target, reader.clone(), url.clone());
         let sight = eyes.look().await.map_err(unseen)?;
         crate::targets::postgres::close(eyes).await;
@@ -129,8 +122,6 @@ impl Fault for KillPrimary {
         }
     }
 }
-
-impl KillPrimary {}
 
 /// Label, SQL and exactly one must agree.
 fn exactly_one<'a>(view: &'a PostgresView, preflight: &mut Preflight) -> Option<(&'a Member, &'a Server)> {

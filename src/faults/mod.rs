@@ -7,6 +7,7 @@ pub mod scale_to_zero;
 
 use crate::guards::preflight::Preflight;
 use crate::spec::scalar::Name;
+use crate::targets::cluster::Right;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::{Landing, Surveyed};
 use firedrill_core::event::Refusal;
@@ -27,6 +28,9 @@ pub enum Reach {
 pub(crate) trait Fault {
     /// What it has to reach.
     const REACH: Reach;
+
+    /// What its runner must be allowed in the namespace of each of its targets, besides the lock: the plan and its undo.
+    const RIGHTS: &'static [Right];
 
     /// The targets it names.
     fn targets(&self) -> Vec<&Name>;
@@ -66,6 +70,9 @@ macro_rules! faults {
 
         /// The words, with the sample of each that documentation and tests use.
         pub const FAULTS: &[(&str, &str)] = &[$(($word, $module::$spec::SAMPLE)),+];
+
+        /// What the runner of each must be allowed in the namespaces of its targets, besides the lock.
+        pub const RIGHTS: &[(&str, &[Right])] = &[$(($word, <$module::$spec as Fault>::RIGHTS)),+];
 
         impl FaultSpec {
             /// What it has to reach.

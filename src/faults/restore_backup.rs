@@ -9,6 +9,7 @@ use crate::scratch::binaries::Binaries;
 use crate::spec::estate::{BackupsTarget, ScratchStaging, ServerStaging, StagingTarget, Target};
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
 use crate::targets::backups::{BackupStore, BackupsAccess};
+use crate::targets::cluster::Right;
 use crate::targets::postgres::brief;
 use crate::targets::scene::Scene;
 use crate::targets::secrets;
@@ -110,6 +111,7 @@ impl RestoreBackup {
 
 impl Fault for RestoreBackup {
     const REACH: Reach = Reach::Targets;
+    const RIGHTS: &'static [Right] = &[];
 
     fn targets(&self) -> Vec<&Name> {
         vec![&self.from, &self.into]

@@ -6,7 +6,7 @@ use crate::guards::preflight::Preflight;
 use crate::guards::{common, managers};
 use crate::spec::estate::{DeploymentsTarget, Selection};
 use crate::spec::scalar::{Name, Span};
-use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Permission};
+use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Right};
 use crate::targets::deployments::{selected, view};
 use crate::targets::scene::Scene;
 use firedrill_core::drill::Landing;
@@ -45,6 +45,12 @@ impl ScaleToZero {
 
 impl Fault for ScaleToZero {
     const REACH: Reach = Reach::Cluster;
+    const RIGHTS: &'static [Right] = &[
+        Right::to("get", "apps", "deployments"),
+        Right::to("list", "apps", "deployments"),
+        Right::to("patch", "apps", "deployments"),
+        Right::to("list", "", "pods"),
+    ];
 
     fn targets(&self) -> Vec<&Name> {
         vec![&self.target]
@@ -55,20 +61,8 @@ impl Fault for ScaleToZero {
         let target = scene.deployments(&self.target)?;
         let namespace = target.namespace.as_str();
         let unseen = |e: ClusterError| common::unseen(&e);
-        common::window(scene, preflight, jiff::Timestamp::now());
-        let uid = common::namespace(reader, preflight, namespace, "scale-to-zero").await.map_err(unseen)?;
-        let Some(uid) = uid.filter(|_| !preflight.refused()) else { return Ok(None) };
-        let verbs = |group, resource, verb| Permission { namespace, group, resource, verb };
-        let wanted = [
-            verbs("apps", "deployments", "get"),
-            verbs("apps", "deployments", "list"),
-            verbs("apps", "deployments", "patch"),
-            verbs("", "pods", "list"),
-            verbs("coordination.k8s.io", "leases", "get"),
-            verbs("coordination.k8s.io", "leases", "create"),
-            verbs("coordination.k8s.io", "leases", "delete"),
-        ];
-        common::permissions(reader, preflight, &wanted).await.map_err(unseen)?;
+        let admitted = common::admit(scene, preflight, (namespace, "scale-to-zero"), Self::RIGHTS).await?;
+        let Some(uid) = admitted else { return Ok(None) };
         let found = selected(reader, target).await.map_err(unseen)?;
         fit(target, &found, preflight);
         managers::detect(reader, preflight, namespace, &found).await.map_err(unseen)?;

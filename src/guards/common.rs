@@ -2,7 +2,7 @@
 //! own place, admission webhooks.
 
 use crate::guards::preflight::Preflight;
-use crate::targets::cluster::{ALLOW_ANNOTATION, ClusterError, Permission, Reader};
+use crate::targets::cluster::{ALLOW_ANNOTATION, ClusterError, Reader, Right};
 use crate::targets::scene::Scene;
 use firedrill_core::effect::{Kind, ObjectRef};
 use firedrill_core::event::Refusal;
@@ -37,7 +37,7 @@ pub fn window(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
 ///
 /// # Errors
 /// When the cluster cannot be asked.
-pub async fn namespace(
+async fn namespace(
     reader: &Reader,
     preflight: &mut Preflight,
     name: &str,
@@ -62,19 +62,49 @@ pub async fn namespace(
     Ok(found.metadata.uid)
 }
 
+/// What the lock at the target needs in its namespace.
+pub const LOCK_RIGHTS: &[Right] = &[
+    Right::to("get", "coordination.k8s.io", "leases"),
+    Right::to("create", "coordination.k8s.io", "leases"),
+    Right::to("delete", "coordination.k8s.io", "leases"),
+];
+
+/// What every fault on a cluster asks first: the window, the namespace with its opt-in, and the fault's own rights and those
+/// of the lock in that namespace. The namespace's UID; `None` when something refuses already.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub async fn admit(
+    scene: &Scene,
+    preflight: &mut Preflight,
+    (name, word): (&str, &str),
+    rights: &[Right],
+) -> Result<Option<String>, Refusal> {
+    let reader = scene.reader()?;
+    let unseen = |e: ClusterError| unseen(&e);
+    window(scene, preflight, jiff::Timestamp::now());
+    let uid = namespace(reader, preflight, name, word).await.map_err(unseen)?;
+    if preflight.refused() {
+        return Ok(None);
+    }
+    permissions(reader, preflight, name, &[rights, LOCK_RIGHTS].concat()).await.map_err(unseen)?;
+    Ok(uid)
+}
+
 /// The runner must be allowed to do what the plan does, and to undo it.
 ///
 /// # Errors
 /// When the cluster cannot be asked.
-pub async fn permissions(
+async fn permissions(
     reader: &Reader,
     preflight: &mut Preflight,
-    wanted: &[Permission<'_>],
+    namespace: &str,
+    wanted: &[Right],
 ) -> Result<(), ClusterError> {
     let mut missing = Vec::new();
-    for permission in wanted {
-        if !reader.may(permission).await? {
-            missing.push(format!("{} {} in {}", permission.verb, permission.resource, permission.namespace));
+    for right in wanted {
+        if !reader.may(namespace, *right).await? {
+            missing.push(format!("{} {} in {namespace}", right.verb, right.resource));
         }
     }
     let found =

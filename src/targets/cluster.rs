@@ -232,21 +232,21 @@ impl Reader {
         }
     }
 
-    /// Whether this runner may do something, by the cluster's own answer. It changes nothing.
+    /// Whether this runner has a right in a namespace, by the cluster's own answer. It changes nothing.
     ///
     /// # Errors
     /// When the API cannot be asked.
-    pub async fn may(&self, what: &Permission<'_>) -> Result<bool, ClusterError> {
+    pub async fn may(&self, namespace: &str, right: Right) -> Result<bool, ClusterError> {
         use k8s_openapi::api::authorization::v1::{
             ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
         };
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(what.namespace.to_owned()),
-                    group: Some(what.group.to_owned()),
-                    resource: Some(what.resource.to_owned()),
-                    verb: Some(what.verb.to_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    group: Some(right.group.to_owned()),
+                    resource: Some(right.resource.to_owned()),
+                    verb: Some(right.verb.to_owned()),
                     ..ResourceAttributes::default()
                 }),
                 ..SelfSubjectAccessReviewSpec::default()
@@ -256,22 +256,27 @@ impl Reader {
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         #[expect(clippy::disallowed_methods, reason = "an access review is a question; the API asks it by a create")]
         let asked = async { api.create(&kube::api::PostParams::default(), &review).await };
-        let answer = self.timed(format!("may I {} {}", what.verb, what.resource), asked).await?;
+        let answer = self.timed(format!("may I {} {}", right.verb, right.resource), asked).await?;
         Ok(answer.status.is_some_and(|s| s.allowed))
     }
 }
 
-/// One verb on one kind of object in one namespace.
+/// One verb on one kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permission<'a> {
-    /// The namespace.
-    pub namespace: &'a str,
+pub struct Right {
     /// The API group; empty for the core.
-    pub group: &'a str,
+    pub group: &'static str,
     /// The resource in the plural.
-    pub resource: &'a str,
+    pub resource: &'static str,
     /// The verb.
-    pub verb: &'a str,
+    pub verb: &'static str,
+}
+
+impl Right {
+    /// A verb on a resource of a group.
+    pub const fn to(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+        Self { group, resource, verb }
+    }
 }
 
 /// Whether an error says that the thing is not there. By code too: the client's own test of it asks the wrong variable.

@@ -2,9 +2,11 @@
 
 use super::files::{self, File};
 use super::none;
-use firedrill::faults::FAULTS;
+use firedrill::faults::{FAULTS, RIGHTS};
+use firedrill::guards::common::LOCK_RIGHTS;
 use firedrill::spec::load::{load_experiment, parse_experiment};
 use firedrill::spec::problem::Look;
+use firedrill::targets::cluster::Right;
 use std::collections::BTreeSet;
 
 /// An experiment that is shipped: its path, the word of its operation, its runbook.
@@ -107,47 +109,32 @@ fn the_experiments_of_the_demo_are_sound() {
     }
 }
 
-/// A permission that a fault asks for in preflight: group, resource, verb.
-type Asked = (String, String, String);
-
-/// The permissions in a fault's source: `verbs("group", "resource", "verb")`.
-fn asked(source: &str) -> Vec<Asked> {
-    let calls = source.split("verbs(\"").skip(1).filter_map(|rest| rest.split(')').next());
-    let words = calls.map(|call| call.trim_end_matches('"').split("\", \"").map(str::to_owned).collect::<Vec<_>>());
-    words
-        .filter_map(|w| <[String; 3]>::try_from(w).ok())
-        .map(|[group, resource, verb]| (group, resource, verb))
-        .collect()
-}
-
 /// What a Role lacks of what is asked for.
-fn ungranted(role: &str, asked: &[Asked]) -> Vec<Asked> {
+fn ungranted(role: &str, asked: &[Right]) -> Vec<Right> {
     let role: serde_json::Value = serde_saphyr::from_str(role).expect("a Role is YAML");
     let rules = role["rules"].as_array().cloned().unwrap_or_default();
     let has = |rule: &serde_json::Value, key: &str, word: &str| {
         rule[key].as_array().is_some_and(|words| words.iter().any(|w| w.as_str() == Some(word)))
     };
-    let granted = |(group, resource, verb): &&Asked| {
-        rules.iter().any(|r| has(r, "apiGroups", group) && has(r, "resources", resource) && has(r, "verbs", verb))
+    let granted = |right: &&Right| {
+        rules.iter().any(|r| {
+            has(r, "apiGroups", right.group) && has(r, "resources", right.resource) && has(r, "verbs", right.verb)
+        })
     };
-    asked.iter().filter(|a| !granted(a)).cloned().collect()
+    asked.iter().filter(|a| !granted(a)).copied().collect()
 }
 
 #[test]
 fn the_roles_grant_what_preflight_asks_for() {
     let read = |path: &str| std::fs::read_to_string(files::root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
     let mut with_roles = 0;
-    for (word, _) in FAULTS {
-        let wanted = asked(&read(&format!("src/faults/{}.rs", word.replace('-', "_"))));
-        if wanted.is_empty() {
-            continue;
-        }
+    for (word, rights) in RIGHTS.iter().filter(|(_, rights)| !rights.is_empty()) {
         with_roles += 1;
+        let wanted = [rights, LOCK_RIGHTS].concat();
         assert_eq!(ungranted(&read(&format!("deploy/roles/{word}.yaml")), &wanted), [], "{word}");
     }
-    assert!(with_roles >= 2, "preflight asks for permissions in another way now: teach `asked` how");
-    let source = "verbs(\"\", \"pods\", \"delete\"),\nverbs(\"apps\", \"deployments\", \"patch\")";
-    assert_eq!(asked(source).len(), 2);
+    assert!(with_roles >= 2, "{RIGHTS:?}");
+    let asked = [Right::to("delete", "", "pods"), Right::to("patch", "apps", "deployments")];
     let role = "rules: [{ apiGroups: [apps], resources: [deployments], verbs: [get, patch] }]";
-    assert_eq!(ungranted(role, &asked(source)), [(String::new(), "pods".to_owned(), "delete".to_owned())]);
+    assert_eq!(ungranted(role, &asked), [Right::to("delete", "", "pods")]);
 }
