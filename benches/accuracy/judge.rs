@@ -107,8 +107,8 @@ fn compare(info: &StreamInfo, samples: &[Sample], down: &Down, found: &[Episode]
         verdict: Verdict::Missed,
     };
     let seen: Vec<&Episode> = found.iter().filter(|e| e.seen()).collect();
-    // A request that a stall delays by less than the timeout is answered: down, is only who asks in
-    // the time by which the stall is longer, and a probe can look past what is shorter than its period.
+    // A request that a stall delays by less than the timeout is answered. Only who asks in its first part, by which it is
+    // longer than the timeout, finds the service down; and when that part is shorter than a period, nobody may ask in it.
     if down.kind == Kind::Stopped && shortest_ns < info.timeout_ns.0 + info.period_ns.0 {
         judged.verdict = Verdict::StallBelowTimeout;
         return judged;

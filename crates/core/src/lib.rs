@@ -11,6 +11,7 @@ pub mod effect;
 pub mod event;
 pub mod evidence;
 pub mod exercised;
+pub mod figure;
 pub mod ledger;
 pub mod objective;
 pub mod outage;

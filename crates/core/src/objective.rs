@@ -88,34 +88,6 @@ impl Objective {
     }
 }
 
-/// A length for a sentence: three significant digits, in the unit that fits.
-pub fn words_of(length: Nanos) -> String {
-    let ns = length.0;
-    match ns {
-        0 => "0".to_owned(),
-        1..1_000 => format!("{ns} ns"),
-        1_000..1_000_000 => format!("{} µs", ns / 1_000),
-        1_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
-        1_000_000_000..120_000_000_000 => {
-            let hundredths = ns / 10_000_000;
-            format!("{}.{:02} s", hundredths / 100, hundredths % 100)
-        }
-        _ => {
-            let seconds = ns / 1_000_000_000;
-            format!("{} min {} s", seconds / 60, seconds % 60)
-        }
-    }
-}
-
-/// An interval for a sentence.
-pub fn words_of_interval(interval: Interval) -> String {
-    match interval.upper_ns {
-        None => format!("at least {}", words_of(interval.lower_ns)),
-        Some(upper) if upper == interval.lower_ns => words_of(upper),
-        Some(upper) => format!("{} to {}", words_of(interval.lower_ns), words_of(upper)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,13 +107,5 @@ mod tests {
         assert_eq!(hold(30, 0, None), Standing::Straddles);
         assert_eq!(hold(0, 0, Some(0)), Standing::Met);
         assert_eq!(hold(0, 1, Some(1)), Standing::Missed);
-    }
-
-    #[test]
-    fn lengths_are_said_in_the_unit_that_fits() {
-        let said: Vec<String> = [0, 999, 1_500, 2_500_000, 1_911_000_000, 119_999_999_999, 3_661_000_000_000]
-            .map(|n| words_of(Nanos(n)))
-            .into();
-        assert_eq!(said, ["0", "999 ns", "1 µs", "2 ms", "1.91 s", "119.99 s", "61 min 1 s"]);
     }
 }

@@ -3,8 +3,9 @@
 
 use crate::baseline::{Baseline, Health};
 use crate::exercised::{Exercise, Expectation, Expected};
+use crate::figure::{duration, floor, interval};
 use crate::ledger::{Loss, QUIET_LIMIT};
-use crate::objective::{Held, ObjectiveKind, Standing, words_of, words_of_interval};
+use crate::objective::{Held, ObjectiveKind, Standing};
 use crate::recovery::{Disruption, Recovered, Recovery};
 use crate::time::{Known, Nanos};
 use crate::verdict::Residue;
@@ -239,7 +240,7 @@ pub(crate) fn of_recovery(recovery: &Recovery) -> Vec<Reason> {
         Recovered::Yes => {
             let sentence = match (recovery.disruption, recovery.recovery_time.known()) {
                 (Disruption::None, _) => "no probe failed".to_owned(),
-                (_, Some(time)) => format!("stable again after {}", words_of_interval(*time)),
+                (_, Some(time)) => format!("stable again after {}", interval(*time)),
                 (_, None) => "stable again".to_owned(),
             };
             reasons.push(reason(ReasonKind::Recovery, Severity::Good, sentence, ""));
@@ -247,13 +248,13 @@ pub(crate) fn of_recovery(recovery: &Recovery) -> Vec<Reason> {
         Recovered::No => reasons.push(reason(
             ReasonKind::Recovery,
             Severity::Bad,
-            format!("not recovered by the deadline, at least {}", words_of(lower_ns)),
+            format!("not recovered by the deadline, at least {}", floor(lower_ns)),
             "Bring the service back; then look at the timeline for what held it.",
         )),
         Recovered::Unknown => reasons.push(reason(
             ReasonKind::Recovery,
             Severity::Unknown,
-            format!("not seen stable for {} before observing ended", words_of(recovery.stable_for_ns)),
+            format!("not seen stable for {} before observing ended", duration(recovery.stable_for_ns)),
             "Run it again with a later deadline, or look at why observing ended.",
         )),
     }
@@ -298,7 +299,7 @@ pub(crate) fn of_loss(loss: &Known<Loss>) -> Vec<Reason> {
     };
     let mut reasons = Vec::new();
     if loss.quiet_ns.is_none_or(|quiet| quiet > QUIET_LIMIT) {
-        let quiet = loss.quiet_ns.map_or("not once".to_owned(), |ns| format!("for {}", words_of(ns)));
+        let quiet = loss.quiet_ns.map_or("not once".to_owned(), |ns| format!("for {}", duration(ns)));
         reasons.push(reason(
             ReasonKind::Loss,
             Severity::Unknown,
@@ -339,8 +340,8 @@ pub(crate) fn of_loss(loss: &Known<Loss>) -> Vec<Reason> {
 /// See [`ReasonKind`].
 pub(crate) fn of_objective(held: &Held) -> Reason {
     let what = held.objective.kind.words();
-    let limit = words_of(held.objective.limit_ns);
-    let measured = held.measured.known().map_or_else(String::new, |i| words_of_interval(*i));
+    let limit = duration(held.objective.limit_ns);
+    let measured = held.measured.known().map_or_else(String::new, |i| interval(*i));
     let (severity, sentence, next) = match &held.standing {
         Standing::Met => (Severity::Good, format!("{what} {measured}, objective {limit}"), ""),
         Standing::Missed => (

@@ -61,10 +61,10 @@ fn sentence(text: &str) -> String {
 
 /// What a pass showed, in the words of somebody who was not there.
 fn story_of_a_pass(case: &Case<'_>, measured: &Measured) -> String {
-    let words = crate::objective::words_of_interval;
+    let words = crate::figure::interval;
     let mut parts = Vec::new();
     if let Some(Ok(record)) = case.restore() {
-        let took = record.duration().map_or(String::new(), |d| format!(" in {}", crate::objective::words_of(d)));
+        let took = record.duration().map_or(String::new(), |d| format!(" in {}", crate::figure::duration(d)));
         let checks = record.verified.as_ref().map_or(0, |v| v.checks.len());
         return format!("The backup was restored{took} and answered all {checks} questions rightly.");
     }
