@@ -74,7 +74,7 @@ ok=0
   echo "## Throughput and lateness of the probes"
   echo
   stolen >/dev/null
-  cargo bench --quiet --bench throughput || echo "(a figure misses its aim)"
+  cargo bench --quiet -p firedrill-probes --bench throughput || echo "(a figure misses its aim)"
   echo "Taken by the host of this machine meanwhile: $(stolen)"
   echo
   echo "## Accuracy: is the truth inside the interval?"
@@ -94,13 +94,13 @@ TEXT
   echo "### Nothing else running"
   echo
   stolen >/dev/null
-  cargo bench --quiet --bench accuracy -- --share "$share" || ok=1
+  cargo bench --quiet -p firedrill-probes --bench accuracy -- --share "$share" || ok=1
   echo
   echo "Taken by the host of this machine meanwhile: $(stolen)"
   echo
   echo "### Every core loaded"
   echo
-  cargo bench --quiet --bench accuracy -- --share "$share" --loaded || ok=1
+  cargo bench --quiet -p firedrill-probes --bench accuracy -- --share "$share" --loaded || ok=1
 } | tee "$work/page.md"
 cp "$work/page.md" "$page"
 exit "$ok"

@@ -14,13 +14,12 @@
 //! store     the journal, and the permits that only it gives
 //! filers    where reports go
 //! render    a report as HTML, Markdown, JUnit, JSON, terminal
-//! probes    open-loop samplers, on threads of their own
 //! spec      YAML to types, with a place for every mistake
-//! clock     the one clock of all measuring
 //! ```
 //!
-//! Below them all is `firedrill_core`: the drill's state, the rules of measuring, the verdict and the report, without a
-//! runtime, a cluster or a clock. What must always hold:
+//! Below them is `firedrill_probes`: open-loop samplers on threads of their own, and the one clock of all measuring. Below
+//! all is `firedrill_core`: the drill's state, the rules of measuring, the verdict and the report, without a runtime, a
+//! cluster or a clock. What must always hold:
 //!
 //! - An intent, with the state before it, is durable before its effect; an effect without one does not compile.
 //! - Undo writes only what is still ours, and a drill is never closed while anything is owed.
@@ -28,12 +27,10 @@
 //! - What nobody saw is unknown, never a default.
 
 pub mod cli;
-pub mod clock;
 pub mod effects;
 pub mod faults;
 pub mod filers;
 pub mod guards;
-pub mod probes;
 pub mod render;
 pub mod runner;
 pub mod scratch;
@@ -41,3 +38,6 @@ pub mod spec;
 pub mod store;
 pub mod targets;
 pub mod works;
+
+pub use firedrill_probes as probes;
+pub use firedrill_probes::clock;

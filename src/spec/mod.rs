@@ -14,7 +14,6 @@ mod mask;
 mod nearest;
 pub mod path;
 pub mod problem;
-pub mod scalar;
 pub mod schema;
 mod selector;
 mod sense;
@@ -23,3 +22,5 @@ pub mod source;
 mod syntax;
 mod tree;
 mod words;
+
+pub use firedrill_probes::scalar;

@@ -39,6 +39,12 @@ const WALLS: &[Wall] = &[
         why: "the core is pure: no runtime, no cluster, no clock, no file",
     },
     Wall {
+        inside: &["crates/probes/"],
+        except: &[],
+        words: &["kube", "k8s_openapi", "firedrill::", "firedrill_sandbox", "std::env", "std::process"],
+        why: "a probe knows its server, and neither clusters nor drills",
+    },
+    Wall {
         inside: &["crates/sandbox/"],
         except: &[],
         words: &["firedrill::", "firedrill_core"],
@@ -199,6 +205,7 @@ fn the_manifests_keep_the_walls() {
     let read = |path: &str| std::fs::read_to_string(files::root().join(path)).unwrap();
     let core = ["tokio", "tokio-util", "kube", "k8s-openapi", "sqlx", "hyper", "rustix", "firedrill-sandbox", "uuid"];
     none(&unwanted_crates(&read("crates/core/Cargo.toml"), &core));
+    none(&unwanted_crates(&read("crates/probes/Cargo.toml"), &["kube", "k8s-openapi", "firedrill-sandbox"]));
     none(&unwanted_crates(&read("crates/sandbox/Cargo.toml"), &["firedrill", "firedrill-core"]));
     assert_eq!(unwanted_crates("[dependencies]\ntokio.workspace = true\nserde = 1\n[x]\nkube = 1\n", &core), ["tokio"]);
 }

@@ -1,9 +1,9 @@
 //! `sql`: a query whose answer is known.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
-use crate::probes::pace::{self, Pace, Views};
-use crate::probes::postgres::{self, Login};
-use crate::spec::scalar::{Name, Span};
+use crate::ask::{Answer, Ask, Condition, Miss, Opening};
+use crate::pace::{self, Pace, Views};
+use crate::postgres::{self, Login};
+use crate::scalar::{Name, Span};
 use firedrill_core::sample::Failure;
 use schemars::JsonSchema;
 use secrecy::SecretString;

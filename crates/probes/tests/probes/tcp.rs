@@ -2,11 +2,11 @@
 
 use crate::support::harvest::Harvest;
 use crate::support::switch::{Mode, Switch};
-use firedrill::probes::config::{ProbeConfig, Question};
-use firedrill::probes::pace::{Pace, Views};
-use firedrill::probes::tcp::Tcp;
-use firedrill::spec::scalar::Span;
 use firedrill_core::sample::{Failure, View};
+use firedrill_probes::config::{ProbeConfig, Question};
+use firedrill_probes::pace::{Pace, Views};
+use firedrill_probes::scalar::Span;
+use firedrill_probes::tcp::Tcp;
 
 #[tokio::test]
 async fn a_port_is_up_while_something_listens() {

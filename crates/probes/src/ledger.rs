@@ -1,9 +1,9 @@
 //! `ledger`: writes a row with a token of its own, and remembers whether the write was acknowledged.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
-use crate::probes::pace::{self, Pace, Views};
-use crate::probes::postgres::{self, Login};
-use crate::spec::scalar::{Name, Span};
+use crate::ask::{Answer, Ask, Condition, Miss, Opening};
+use crate::pace::{self, Pace, Views};
+use crate::postgres::{self, Login};
+use crate::scalar::{Name, Span};
 use firedrill_core::sample::Failure;
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -55,7 +55,7 @@ pub struct Entries {
     /// The number of the set's first stream in the table; stream `i` of the set writes `first_stream + i`. A drill
     /// that starts its probes again begins behind those it had.
     pub first_stream: u32,
-    /// What an acknowledgement can tell, as [`crate::probes::ledger_table::survey`] found it.
+    /// What an acknowledgement can tell, as [`crate::ledger_table::survey`] found it.
     pub evidence: Evidence,
 }
 

@@ -3,7 +3,7 @@
 //! Everything is sent by the simple query protocol: one message, one round trip, also on a new connection, and also
 //! through a pooler in transaction mode. All values come back as text.
 
-use crate::probes::ask::{Cause, Condition, Miss};
+use crate::ask::{Cause, Condition, Miss};
 use firedrill_core::sample::Failure;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow, PgSeverity};

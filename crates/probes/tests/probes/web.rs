@@ -2,13 +2,13 @@
 
 use crate::support::harvest::Harvest;
 use crate::support::switch::{Mode, Switch};
-use firedrill::probes::config::{ProbeConfig, ProbeError, Question};
-use firedrill::probes::http::Http;
-use firedrill::probes::pace::{Pace, Views};
-use firedrill::probes::set::ProbeSet;
-use firedrill::probes::summary::Health;
-use firedrill::spec::scalar::Span;
 use firedrill_core::sample::{Failure, Outcome, View};
+use firedrill_probes::config::{ProbeConfig, ProbeError, Question};
+use firedrill_probes::http::Http;
+use firedrill_probes::pace::{Pace, Views};
+use firedrill_probes::scalar::Span;
+use firedrill_probes::set::ProbeSet;
+use firedrill_probes::summary::Health;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

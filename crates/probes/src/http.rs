@@ -1,9 +1,9 @@
 //! `http`: a request whose answer is known.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
-use crate::probes::pace::{self, Pace, Views};
-use crate::probes::wire::{self, Duplex, Endpoint, Tls};
-use crate::spec::scalar::Span;
+use crate::ask::{Answer, Ask, Condition, Miss, Opening};
+use crate::pace::{self, Pace, Views};
+use crate::scalar::Span;
+use crate::wire::{self, Duplex, Endpoint, Tls};
 use bytes::Bytes;
 use firedrill_core::sample::Failure;
 use http_body_util::{BodyExt as _, Empty};
@@ -48,7 +48,7 @@ impl Http {
         "http: { url: \"https://shop.ultramarket.example/v2/products?limit=10\", status: 200, every: 50ms }";
 
     /// The target it asks, when it names one of the estate.
-    pub fn target(&self) -> Option<&crate::spec::scalar::Name> {
+    pub fn target(&self) -> Option<&crate::scalar::Name> {
         None
     }
 
@@ -221,7 +221,7 @@ fn broken(error: &hyper::Error) -> Miss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probes::ask::Cause;
+    use crate::ask::Cause;
     use hyper::Response;
     use hyper::service::service_fn;
     use std::convert::Infallible;

@@ -3,10 +3,10 @@
 //! It has one view only, the fresh one: a connection that is kept and never used says nothing about the service, since
 //! nothing is sent over it.
 
-use crate::probes::ask::{Answer, Ask, Condition, Miss, Opening};
-use crate::probes::pace::{self, Pace, Views};
-use crate::probes::wire;
-use crate::spec::scalar::Span;
+use crate::ask::{Answer, Ask, Condition, Miss, Opening};
+use crate::pace::{self, Pace, Views};
+use crate::scalar::Span;
+use crate::wire;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ impl Tcp {
     pub const SAMPLE: &'static str = "tcp: { address: \"orders.ultramarket.example:5432\" }";
 
     /// The target it asks, when it names one of the estate.
-    pub fn target(&self) -> Option<&crate::spec::scalar::Name> {
+    pub fn target(&self) -> Option<&crate::scalar::Name> {
         None
     }
 

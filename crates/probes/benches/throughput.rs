@@ -12,14 +12,14 @@
 mod postgres;
 
 use bytes::Bytes;
-use firedrill::probes::config::{ProbeConfig, Question};
-use firedrill::probes::http::Http;
-use firedrill::probes::ledger::{Entries, Evidence};
-use firedrill::probes::ledger_table;
-use firedrill::probes::pace::{Pace, Views};
-use firedrill::probes::set::ProbeSet;
-use firedrill::spec::scalar::Span;
 use firedrill_core::sample::{Outcome, Sample};
+use firedrill_probes::config::{ProbeConfig, Question};
+use firedrill_probes::http::Http;
+use firedrill_probes::ledger::{Entries, Evidence};
+use firedrill_probes::ledger_table;
+use firedrill_probes::pace::{Pace, Views};
+use firedrill_probes::scalar::Span;
+use firedrill_probes::set::ProbeSet;
 use http_body_util::Full;
 use hyper::Response;
 use hyper::service::service_fn;
@@ -131,10 +131,10 @@ fn bench(seconds: u64, json: Option<&str>) -> ExitCode {
 fn measure(what: &'static str, probes: &[ProbeConfig], seconds: u64) -> Figures {
     let (set, mut batches) = ProbeSet::start(probes).unwrap();
     std::thread::sleep(Duration::from_millis(500));
-    let (from, cpu_from) = (firedrill::clock::now(), cpu());
+    let (from, cpu_from) = (firedrill_probes::clock::now(), cpu());
     let begun = Instant::now();
     std::thread::sleep(Duration::from_secs(seconds));
-    let (until, cpu_until) = (firedrill::clock::now(), cpu());
+    let (until, cpu_until) = (firedrill_probes::clock::now(), cpu());
     let elapsed = begun.elapsed().as_secs_f64();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(set.stop());

@@ -1,6 +1,6 @@
 //! The book of one stream: puts finished requests back into the order of their numbers, and hands them on in batches.
 
-use crate::probes::summary::{Live, Summary};
+use crate::summary::{Live, Summary};
 use firedrill_core::sample::{Outcome, Sample};
 use firedrill_core::time::{Mono, Nanos};
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ const BATCH_AGE: Nanos = Nanos::from_ms(100);
 /// Finished samples of one stream, in the order of their numbers, without a gap to the batch before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The stream, as an index into [`crate::probes::set::ProbeSet::streams`].
+    /// The stream, as an index into [`crate::set::ProbeSet::streams`].
     pub stream: usize,
     /// At least one.
     pub samples: Vec<Sample>,

@@ -1,8 +1,8 @@
 //! From an estate's probe to one that can be started: secrets resolved, addresses parsed, rates within bounds.
 
-use crate::probes::pace::Pace;
-use crate::probes::{ProbeSpec, http, ledger, sql, tcp};
-use crate::spec::scalar::{Name, Span};
+use crate::pace::Pace;
+use crate::scalar::{Name, Span};
+use crate::{ProbeSpec, http, ledger, sql, tcp};
 use secrecy::SecretString;
 use thiserror::Error;
 use uuid::Uuid;

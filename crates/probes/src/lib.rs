@@ -1,7 +1,11 @@
 //! The registry of probes, one word each, and the open-loop sampler that runs them. A probe is one file beside this one.
+//!
+//! A crate of its own, so that the code which every sample goes through is built for speed and the rest of the product for
+//! size, and so that it can know neither drills nor clusters.
 
 mod ask;
 pub mod book;
+pub mod clock;
 pub mod config;
 pub mod http;
 pub mod ledger;
@@ -9,6 +13,7 @@ pub mod ledger_table;
 pub mod pace;
 mod postgres;
 mod sampler;
+pub mod scalar;
 mod schedule;
 pub mod set;
 mod slots;
@@ -42,7 +47,7 @@ macro_rules! probes {
             }
 
             /// The target it asks, when it names one of the estate.
-            pub fn target(&self) -> Option<&crate::spec::scalar::Name> {
+            pub fn target(&self) -> Option<&crate::scalar::Name> {
                 match self { $(Self::$spec(p) => p.target()),+ }
             }
 

@@ -1,6 +1,6 @@
 //! The ledger's table: how it is made, what a role may do with it, what it holds, and how it is purged.
 
-use crate::probes::ledger::Evidence;
+use crate::ledger::Evidence;
 use sqlx::postgres::{PgConnection, PgDatabaseError};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! A connection to a web service: TCP, and TLS over it where the URL says so.
 
-use crate::probes::ask::Miss;
+use crate::ask::Miss;
 use firedrill_core::sample::Failure;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -1,9 +1,9 @@
 //! Running probes, and waiting for what their samples say.
 
-use firedrill::probes::book::Batch;
-use firedrill::probes::config::ProbeConfig;
-use firedrill::probes::set::{Finished, ProbeSet};
 use firedrill_core::sample::{Failure, Outcome, Sample};
+use firedrill_probes::book::Batch;
+use firedrill_probes::config::ProbeConfig;
+use firedrill_probes::set::{Finished, ProbeSet};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A running set and all samples that came out of it so far.

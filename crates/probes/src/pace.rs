@@ -1,6 +1,6 @@
 //! How often a probe asks, and how long it waits: the same for every kind.
 
-use crate::spec::scalar::Span;
+use crate::scalar::Span;
 use firedrill_core::sample::View;
 
 /// The rates and the timeout of one probe.

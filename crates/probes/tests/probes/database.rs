@@ -2,10 +2,10 @@
 
 use crate::support::harvest::Harvest;
 use crate::support::postgres::Postgres;
-use firedrill::probes::config::{ProbeConfig, Question};
-use firedrill::probes::sql::Sql;
-use firedrill::spec::scalar::{Name, Span};
 use firedrill_core::sample::Failure;
+use firedrill_probes::config::{ProbeConfig, Question};
+use firedrill_probes::scalar::{Name, Span};
+use firedrill_probes::sql::Sql;
 
 fn probe(server: &Postgres, query: &str, expect: Option<&str>) -> ProbeConfig {
     let spec = Sql {

@@ -1,16 +1,16 @@
 //! All probes of a drill: started together, each stream on a thread of its own, stopped together.
 
+use crate::ask::Ask;
+use crate::book::{Batch, Book, Shown};
 use crate::clock;
-use crate::probes::ask::Ask;
-use crate::probes::book::{Batch, Book, Shown};
-use crate::probes::config::{ProbeConfig, ProbeError, Question, STREAMS_MAX};
-use crate::probes::http::HttpAsk;
-use crate::probes::ledger::LedgerAsk;
-use crate::probes::sampler::{self, Manner};
-use crate::probes::sql::SqlAsk;
-use crate::probes::summary::Summary;
-use crate::probes::tcp::TcpAsk;
-use crate::probes::timer::Timer;
+use crate::config::{ProbeConfig, ProbeError, Question, STREAMS_MAX};
+use crate::http::HttpAsk;
+use crate::ledger::LedgerAsk;
+use crate::sampler::{self, Manner};
+use crate::sql::SqlAsk;
+use crate::summary::Summary;
+use crate::tcp::TcpAsk;
+use crate::timer::Timer;
 use firedrill_core::sample::{Stream, StreamInfo, View};
 use firedrill_core::time::{Mono, Nanos};
 use std::io;

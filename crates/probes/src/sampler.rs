@@ -1,13 +1,13 @@
 //! The open-loop sampler: one thread, one runtime and one schedule for each stream, so that nothing else in the
 //! process, not even another stream, delays a request.
 
+use crate::ask::{Answer, Ask, Cause, Condition, Miss, Opening};
+use crate::book::Book;
 use crate::clock;
-use crate::probes::ask::{Answer, Ask, Cause, Condition, Miss, Opening};
-use crate::probes::book::Book;
-use crate::probes::schedule::Schedule;
-use crate::probes::slots::{self, Slots};
-use crate::probes::stalls::Stalls;
-use crate::probes::timer::Timer;
+use crate::schedule::Schedule;
+use crate::slots::{self, Slots};
+use crate::stalls::Stalls;
+use crate::timer::Timer;
 use firedrill_core::sample::{Failure, Outcome, Sample, View};
 use firedrill_core::time::{Mono, Nanos};
 use std::cell::RefCell;
@@ -316,7 +316,7 @@ impl<C> Desk<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probes::book::{Batch, Shown};
+    use crate::book::{Batch, Shown};
     use std::cell::Cell;
     use std::sync::{Arc, Mutex};
     use tokio::sync::Notify;

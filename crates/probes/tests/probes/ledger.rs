@@ -2,12 +2,12 @@
 
 use crate::support::harvest::Harvest;
 use crate::support::postgres::Postgres;
-use firedrill::probes::config::{ProbeConfig, Question};
-use firedrill::probes::ledger::{Entries, Evidence};
-use firedrill::probes::ledger_table::{self, Dropped, LedgerError, Table, Writable};
-use firedrill::probes::pace::{Pace, Views};
-use firedrill::spec::scalar::Span;
 use firedrill_core::sample::{Failure, Outcome, View};
+use firedrill_probes::config::{ProbeConfig, Question};
+use firedrill_probes::ledger::{Entries, Evidence};
+use firedrill_probes::ledger_table::{self, Dropped, LedgerError, Table, Writable};
+use firedrill_probes::pace::{Pace, Views};
+use firedrill_probes::scalar::Span;
 use secrecy::SecretString;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::collections::BTreeSet;
