@@ -64,7 +64,7 @@ fn bench(share: f64, loaded: bool, only: Option<&str>, json: Option<&str>) -> Ex
     let spinning: Vec<Spinning> = (0..load).map(|_| Spinning(again("spin").spawn().unwrap())).collect();
     let mut outcome = Outcome {
         schema: 1,
-        machine: if loaded { "with every core loaded" } else { "idle" },
+        machine: if loaded { "with every core loaded" } else { tables::IDLE },
         period_ms: PERIOD.0.as_ms_f64(),
         timeout_ms: TIMEOUT.0.as_ms_f64(),
         streams: Vec::new(),

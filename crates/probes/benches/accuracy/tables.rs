@@ -5,6 +5,9 @@ use crate::truth::Kind;
 use serde::Serialize;
 use std::fmt::Write as _;
 
+/// The machine when nothing else runs: then widths are held against their aims.
+pub(crate) const IDLE: &str = "idle";
+
 /// Everything of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
@@ -140,7 +143,9 @@ impl Outcome {
             p99(&self.outages, true),
             self.invented.len()
         );
-        for kind in self.kinds.iter().filter(|k| k.width_p99_ms > k.width_limit_ms) {
+        // With every core loaded, widths are as they come.
+        let over = self.kinds.iter().filter(|k| self.machine == IDLE && k.width_p99_ms > k.width_limit_ms);
+        for kind in over {
             let _ = writeln!(
                 text,
                 "\n**Over the aim**: {}, p99 {:.1} ms instead of {:.0} ms.",
