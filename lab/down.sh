@@ -16,8 +16,7 @@ fi
 [ "$(id -u)" -eq 0 ] || die "the lab is root's: take it down as root"
 lock_lab
 if [ ! -e "$LAB_DIR/firedrill-lab" ]; then
-  # Nothing was made on the machine yet, so there is nothing but the directory; and only if it is ours.
-  rm -rf "${LAB_DIR:?}/bin" "$LAB_DIR/log"
+  # A lab that was interrupted before it made anything leaves an empty directory.
   rmdir "$LAB_DIR" 2>/dev/null || die "$LAB_DIR holds something that is not a lab's; it stays as it is"
   exit 0
 fi

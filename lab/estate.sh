@@ -73,9 +73,24 @@ standby_streams() {
 
 web_ready() { kubectl -n shop wait --for=condition=Available deployment --all --timeout=1s; }
 
-# Through a Service's address, as a client would.
+# Through a Service's address, as a client on the node would.
 web_answers() {
   local address
   address=$(kubectl -n shop get service storefront -o 'jsonpath={.spec.clusterIP}')
   curl --silent --show-error --fail --max-time 2 --noproxy '*' "http://$address/" | grep '"status":"ok"'
+}
+
+# Whether all of it serves at this moment; in a shell of its own, for the looks that end theirs.
+estate_whole() ( s3_answers && standby_streams && web_ready && web_answers ) >/dev/null 2>&1
+
+estate_up() {
+  until_true 30 "the S3 server answers" "$LOGS/s3.log" s3_answers
+  make_bucket >/dev/null
+  apply_estate >"$LOGS/apply.log" 2>&1 || {
+    tail -n 3 "$LOGS/apply.log" >&2
+    die "the manifests were not taken; read $LOGS/apply.log"
+  }
+  until_true 180 "orders has a primary and a standby that streams" "$LOGS/pods" standby_streams
+  until_true 90 "the web services are available" "$LOGS/pods" web_ready
+  until_true 30 "storefront answers at its Service's address" "$LOGS/kube-proxy.log" web_answers
 }

@@ -82,11 +82,12 @@ cgroup_up() {
   done < <(cgroup_roots)
 }
 
-# Processes of containers, wherever they have gone: being in our group says that they are ours.
+# Processes of containers, wherever they have gone: being in our group says that they are ours. Groups that vanish while
+# they are looked at are what is wanted.
 cgroup_processes() {
   local root
   while read -r root; do
-    [ ! -d "$root$CGROUP" ] || find "$root$CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null
+    [ ! -d "$root$CGROUP" ] || find "$root$CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null || true
   done < <(cgroup_roots) | sort -un
 }
 

@@ -36,7 +36,10 @@ until_true() {
 }
 
 # The node's own kubectl, so that no other has to be there.
-kubectl() { "$LAB_DIR/bin/kubectl" --kubeconfig "$KUBECONFIG_FILE" --request-timeout=20s "$@"; }
+kubectl() {
+  # What it learns of the API is kept with this lab: by default it would stay in the home directory.
+  "$LAB_DIR/bin/kubectl" --kubeconfig "$KUBECONFIG_FILE" --cache-dir "$LAB_DIR/kubectl" --request-timeout=20s "$@"
+}
 
 ctr() { command ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
 

@@ -1,13 +1,6 @@
 # shellcheck shell=bash
 # The node: etcd, the API server and its controllers, containerd, the kubelet and kube-proxy, each with its flags.
 
-# Within the mounts that containerd runs with. Whoever is started so sees what it mounts, and the machine does not.
-within() {
-  local pid
-  pid=$(running containerd) || die "containerd has ended; read $LOGS/containerd.log"
-  echo nsenter --mount="/proc/$pid/ns/mnt" --
-}
-
 start_etcd() {
   # Nothing here has to outlive the machine, and waiting for the disk is most of what a small etcd does.
   start etcd etcd --name lab --data-dir "$LAB_DIR/etcd" --unsafe-no-fsync \
@@ -132,8 +125,10 @@ YAML
 }
 
 start_kubelet() {
-  # shellcheck disable=SC2046  # a command in words
-  start kubelet $(within) "$LAB_DIR/bin/kubelet" --config="$LAB_DIR/kubelet/config.yaml" \
+  local containerd
+  containerd=$(running containerd) || die "containerd has ended; read $LOGS/containerd.log"
+  # Among containerd's mounts, so that each sees what the other mounts, and the machine sees neither's.
+  start kubelet nsenter --mount="/proc/$containerd/ns/mnt" -- "$LAB_DIR/bin/kubelet" --config="$LAB_DIR/kubelet/config.yaml" \
     --root-dir="$LAB_DIR/kubelet" --cert-dir="$LAB_DIR/kubelet/pki" --hostname-override="$NODE" --node-ip="$NODE_IP" \
     --kubeconfig="$KEYS/kubelet.kubeconfig"
 }

@@ -31,7 +31,7 @@ start() {
 # The pid of a part, if it still runs and is still the process that was started.
 running() {
   local pid began_at boot_id
-  read -r pid began_at boot_id <"$PIDS/$1" 2>/dev/null || return 1
+  read -r pid began_at boot_id 2>/dev/null <"$PIDS/$1" || return 1
   [ "$boot_id" = "$(boot)" ] && [ -n "$began_at" ] && [ "$(began "$pid")" = "$began_at" ] && echo "$pid"
 }
 
@@ -55,7 +55,7 @@ stop() {
   rm -f "$PIDS/$name"
 }
 
-# still NAME: for waits, which are hopeless once the part that is waited for has ended.
+# still NAME: for what until_true calls in a shell of its own; a wait is hopeless once the part waited for has ended.
 still() {
   running "$1" >/dev/null && return 0
   tail -n 2 "$LOGS/$1.log"

@@ -19,9 +19,6 @@ API_PORT=6443
 S3_PORT=7070
 
 NODE=lab
-KUBERNETES_VERSION=v1.34.4
-KUBERNETES_MAJOR=1
-KUBERNETES_MINOR=34
 # What containers belong to; whoever is in it is the lab's.
 CGROUP=/firedrill-lab
 IMAGES=docker.io/firedrill-lab

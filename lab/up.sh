@@ -33,14 +33,17 @@ require_tools() {
   [ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}"
 }
 
-# Every part runs, and what it is for is so.
-whole() {
+# Every part of the node runs. What has ended is said.
+node_whole() {
   local part
   [ -e "$LAB_DIR/ready" ] || return 1
   for part in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy s3; do
     running "$part" >/dev/null || { say "$part has ended (its log: $LOGS/$part.log)"; return 1; }
   done
-  [ "$(kubectl get --raw /readyz 2>/dev/null)" = ok ] || { say "the API server is not ready (its log: $LOGS/kube-apiserver.log)"; return 1; }
+  [ "$(kubectl get --raw /readyz 2>/dev/null)" = ok ] || {
+    say "the API server is not ready (its log: $LOGS/kube-apiserver.log)"
+    return 1
+  }
 }
 
 link_programs() {
@@ -52,49 +55,44 @@ link_programs() {
   ln -sf "$VERSITYGW" "$LAB_DIR/bin/versitygw"
 }
 
-# What has come up so far is what a reader of logs wants to see, so it is left to lab-down.
-say_how_to_leave() { [ "$?" -eq 0 ] || say "not up; look around, then take down what there is: make lab-down" >&2; }
-
 host_up() {
   require_free_host
   # From here on there is something to take down.
   : >"$LAB_DIR/firedrill-lab"
-  trap say_how_to_leave EXIT
+  mkdir -p "$LOGS"
   remember_sysctls
   places_up
   cgroup_up
   bridge_up
 }
 
+import_images() {
+  import_image pause "$PAUSE"
+  import_image web "$WEB"
+  import_image patroni "$PATRONI"
+}
+
 node_up() {
+  local importing
+  link_programs
   make_keys
   write_containerd_config
   write_kubelet_config
-  start_etcd
   start_containerd
+  start_etcd
   start_s3
+  until_true 60 "containerd answers" "$LOGS/containerd.log" containerd_ready
+  # The longest part of coming up, and nothing else needs it before pods do.
+  import_images &
+  importing=$!
   until_true 30 "etcd answers" "$LOGS/etcd.log" etcd_ready
   start_apiserver
-  until_true 60 "containerd answers" "$LOGS/containerd.log" containerd_ready
-  import_image pause "$PAUSE"
-  import_image web "$WEB"
-  import_image patroni "$PATRONI" &
-  local importing=$!
   until_true 90 "the API server is ready" "$LOGS/kube-apiserver.log" api_ready
   start_controllers
   start_kubelet
   start_proxy
-  wait "$importing" || die "the image of Patroni was not imported; read $LOGS/images.log"
   until_true 90 "node $NODE is Ready" "$LOGS/kubelet.log" node_ready
-}
-
-estate_up() {
-  until_true 30 "the S3 server answers" "$LOGS/s3.log" s3_answers
-  make_bucket >/dev/null
-  apply_estate >"$LOGS/apply.log" 2>&1 || { tail -n 3 "$LOGS/apply.log" >&2; die "the manifests were not taken; read $LOGS/apply.log"; }
-  until_true 180 "orders has a primary and a standby that streams" "$LOGS/pods" standby_streams
-  until_true 90 "the web services are available" "$LOGS/pods" web_ready
-  until_true 30 "storefront answers at its Service's address" "$LOGS/kube-proxy.log" web_answers
+  wait "$importing" || die "an image was not imported; read $LOGS/images.log"
 }
 
 summary() {
@@ -109,23 +107,45 @@ lab: $1
 TEXT
 }
 
-began_ms=$(now_ms)
+# What has come up so far is what a reader of logs wants to see, so it is left to lab-down.
+on_exit() {
+  local status=$?
+  [ -z "$ASIDE" ] || wait "$ASIDE" || true
+  [ "$status" -ne 0 ] || return 0
+  if [ -e "$LAB_DIR/firedrill-lab" ]; then
+    say "not up; look around, then take down what there is: make lab-down" >&2
+  else
+    rmdir "$LAB_DIR" 2>/dev/null || true
+  fi
+}
+
+# A lab that is up already stays; what drills have changed of its estate is put right. Anything less is taken down.
+stay_or_take_down() {
+  if ! node_whole; then
+    say "what is left of an earlier lab is taken down first"
+    exec 9<&-
+    bash "$HERE/down.sh"
+    lock_lab
+    return
+  fi
+  if estate_whole; then
+    summary "is up already, nothing was done"
+  else
+    say "is up already, but not all of its estate serves; applying the manifests again"
+    estate_up
+    summary "up again"
+  fi
+  exit 0
+}
+
+ASIDE=
 require_tools
 lock_lab
-if [ -e "$LAB_DIR/firedrill-lab" ]; then
-  if whole; then
-    summary "is up already, nothing was done"
-    exit 0
-  fi
-  say "what is left of an earlier lab is taken down first"
-  exec 9<&-
-  bash "$HERE/down.sh"
-  lock_lab
-fi
+trap on_exit EXIT
+[ ! -e "$LAB_DIR/firedrill-lab" ] || stay_or_take_down
+began_ms=$(now_ms)
 [ -z "$(ls -A "$LAB_DIR")" ] || die "$LAB_DIR holds something that is not a lab's; set FIREDRILL_LAB_DIR to an empty place"
 make_everything
-mkdir -p "$LOGS"
-link_programs
 host_up
 node_up
 estate_up

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2016  # what stands in single quotes is for the shell of a hook
-# rootfs.sh FILE: PostgreSQL and Patroni from Debian's packages, as the file system of an image.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
+# PostgreSQL and Patroni, from Debian's packages.
+# shellcheck source=../recipe.sh
+. "$(dirname "$0")/../recipe.sh"
 
 # Who PostgreSQL runs as is fixed before the packages come, which would otherwise take whatever number is free: volumes
 # and security contexts name the number.
@@ -14,7 +14,8 @@ account='
   echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"'
 
 # The compiler of queries is a third of the image, and nothing in the lab is worth compiling.
-lean='rm -rf "$1"/usr/lib/llvm* "$1"/usr/lib/*/libLLVM* "$1"/usr/lib/postgresql/*/lib/llvmjit* "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*'
+lean='rm -rf "$1"/usr/lib/llvm* "$1"/usr/lib/*/libLLVM* "$1"/usr/lib/postgresql/*/lib/llvmjit* \
+  "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*'
 
 timeout 1200 mmdebstrap --mode=root --variant=minbase --quiet \
   --dpkgopt='path-exclude=/usr/share/man/*' \
@@ -23,6 +24,7 @@ timeout 1200 mmdebstrap --mode=root --variant=minbase --quiet \
   --include=postgresql-15,patroni,python3-psycopg2,procps \
   --essential-hook="$account" \
   --customize-hook="$lean" \
-  --customize-hook="copy-in '$here/patroni-member' /usr/local/bin" \
+  --customize-hook="copy-in '$recipe/patroni-member' /usr/local/bin" \
   --customize-hook='chmod 755 "$1/usr/local/bin/patroni-member"' \
-  bookworm "$1"
+  bookworm "$directory/rootfs.tar"
+image patroni "$directory/rootfs.tar" --config.entrypoint /usr/local/bin/patroni-member --config.user 999:999

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# What the recipes (*/make.sh DIRECTORY) have in common: each fills a new directory with one binary or one image.
+
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# The directory of the recipe, and the one to fill.
+recipe=$(cd "$(dirname "$0")" && pwd)
+directory=$1
+chmod 755 "$directory"
+
+# Static, so that an image needs nothing but the file.
+export CGO_ENABLED=0
+# Gigabytes of it, and what an interrupted compiler leaves: in the cache that may be thrown away.
+export GOCACHE=$CACHE_DIR/go-build GOTMPDIR=$directory
+
+# program NAME LINKER-FLAG…: the Go program of the recipe's directory.
+program() {
+  local name=$1
+  shift
+  (cd "$recipe" && timeout 2400 go build -trimpath -buildvcs=false -ldflags "-s -w $*" -o "$directory/$name" .)
+}
+
+# image NAME ROOTFS SETTING…: an OCI image of one layer, as one file.
+image() {
+  local name=$1 rootfs=$2
+  shift 2
+  umoci init --layout "$directory/layout"
+  umoci new --image "$directory/layout:1"
+  umoci raw add-layer --image "$directory/layout:1" "$rootfs"
+  umoci config --image "$directory/layout:1" "$@"
+  tar -C "$directory/layout" -cf "$directory/$name.tar" .
+  rm -rf "$directory/layout" "$rootfs"
+}
+
+# program_image NAME: an image that is one program, which may be nobody.
+program_image() {
+  local name=$1
+  program "$name"
+  tar -C "$directory" --owner=0 --group=0 -cf "$directory/rootfs.tar" "$name"
+  rm "$directory/$name"
+  image "$name" "$directory/rootfs.tar" --config.entrypoint "/$name" --config.user 65534:65534
+}
