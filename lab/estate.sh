@@ -52,7 +52,7 @@ metadata: { name: s3, namespace: staging }
 stringData: { access-key-id: $AWS_ACCESS_KEY_ID, secret-access-key: $AWS_SECRET_ACCESS_KEY }
 YAML
   )
-  kubectl apply -f "$HERE/manifests/orders.yaml" -f "$HERE/manifests/web.yaml" -f "$HERE/manifests/s3.yaml"
+  kubectl apply -f "$HERE/manifests"
 }
 
 # The primary as Patroni labels it; the word changed between its versions.
@@ -80,8 +80,11 @@ web_answers() {
   curl --silent --show-error --fail --max-time 2 --noproxy '*' "http://$address/" | grep '"status":"ok"'
 }
 
+# Names, as a pod asks for them: short, by way of the search list.
+names_resolve() { kubectl -n shop exec orders-0 -c postgres -- getent hosts orders storefront.shop s3.staging.svc; }
+
 # Whether all of it serves at this moment; in a shell of its own, for the looks that end theirs.
-estate_whole() ( s3_answers && standby_streams && web_ready && web_answers ) >/dev/null 2>&1
+estate_whole() ( s3_answers && standby_streams && web_ready && web_answers && names_resolve ) >/dev/null 2>&1
 
 estate_up() {
   until_true 30 "the S3 server answers" "$LOGS/s3.log" s3_answers
@@ -93,4 +96,5 @@ estate_up() {
   until_true 180 "orders has a primary and a standby that streams" "$LOGS/pods" standby_streams
   until_true 90 "the web services are available" "$LOGS/pods" web_ready
   until_true 30 "storefront answers at its Service's address" "$LOGS/kube-proxy.log" web_answers
+  until_true 60 "a pod can resolve names of Services" "$LOGS/pods" names_resolve
 }

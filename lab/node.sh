@@ -109,6 +109,8 @@ containerRuntimeEndpoint: unix://$CONTAINERD_SOCKET
 podLogsDir: $LOGS/pods
 volumePluginDir: $LAB_DIR/kubelet/volume-plugins
 resolvConf: $LAB_DIR/kubelet/resolv.conf
+clusterDNS: [$DNS_SERVICE_IP]
+clusterDomain: cluster.local
 # It runs on what is there, beside what is there: any kind of cgroups, with or without swap, taking nothing for itself.
 cgroupDriver: cgroupfs
 cgroupRoot: $CGROUP

@@ -14,6 +14,7 @@ POD_CIDR=10.244.0.0/24
 SERVICE_CIDR=10.96.0.0/16
 # The first of the service addresses; Kubernetes gives it to the API server.
 API_SERVICE_IP=10.96.0.1
+DNS_SERVICE_IP=10.96.0.10
 ETCD_IP=127.0.90.1
 API_PORT=6443
 S3_PORT=7070

@@ -69,6 +69,7 @@ host_up() {
 import_images() {
   import_image pause "$PAUSE"
   import_image web "$WEB"
+  import_image dns "$DNS"
   import_image patroni "$PATRONI"
 }
 
