@@ -31,9 +31,10 @@ make_bucket() { s3 GET /backups >/dev/null 2>&1 || s3 PUT /backups; }
 
 # Applies the manifests, and the secrets that were made up for this lab.
 apply_estate() {
-  local superuser replication
+  local superuser replication shop
   superuser=$(cat "$KEYS/postgres-superuser")
   replication=$(cat "$KEYS/postgres-replication")
+  shop=$(cat "$KEYS/postgres-shop")
   kubectl apply -f "$HERE/manifests/namespaces.yaml"
   kubectl apply -f - <<YAML
 apiVersion: v1
@@ -43,6 +44,12 @@ stringData:
   superuser-password: $superuser
   replication-password: $replication
   url: postgres://postgres:$superuser@orders.shop.svc:5432/postgres
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: orders-shop, namespace: shop }
+stringData:
+  url: postgres://shop:$shop@orders.shop.svc:5432/shop
 YAML
   # shellcheck source=/dev/null
   (. "$KEYS/s3.env" && kubectl apply -f - <<YAML
@@ -58,6 +65,15 @@ YAML
 # The primary as Patroni labels it; the word changed between its versions.
 orders_primary() {
   kubectl -n shop get pods -l 'cluster-name=orders,role in (master,primary)' -o jsonpath='{.items[*].metadata.name}'
+}
+
+# The application's own database and role. The role may see who streams, as a role that monitors may.
+make_database() {
+  kubectl -n shop exec -i "$(orders_primary)" -c postgres -- psql -h /tmp -U postgres -AtqX -v ON_ERROR_STOP=1 <<SQL
+select 'create role shop login in role pg_monitor password ''$(cat "$KEYS/postgres-shop")'''
+  where not exists (select from pg_roles where rolname = 'shop') \gexec
+select 'create database shop owner shop' where not exists (select from pg_database where datname = 'shop') \gexec
+SQL
 }
 
 standby_streams() {
@@ -94,6 +110,7 @@ estate_up() {
     die "the manifests were not taken; read $LOGS/apply.log"
   }
   until_true 180 "orders has a primary and a standby that streams" "$LOGS/pods" standby_streams
+  until_true 20 "the shop's database is made" "$LOGS/pods" make_database
   until_true 90 "the web services are available" "$LOGS/pods" web_ready
   until_true 30 "storefront answers at its Service's address" "$LOGS/kube-proxy.log" web_answers
   until_true 60 "a pod can resolve names of Services" "$LOGS/pods" names_resolve

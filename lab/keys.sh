@@ -68,4 +68,5 @@ extendedKeyUsage=serverAuth"
   printf 'AWS_ACCESS_KEY_ID=firedrill-lab\nAWS_SECRET_ACCESS_KEY=%s\n' "$(secret)" >"$KEYS/s3.env"
   secret >"$KEYS/postgres-superuser"
   secret >"$KEYS/postgres-replication"
+  secret >"$KEYS/postgres-shop"
 )

@@ -28,7 +28,7 @@ impl File {
 
 /// What is looked at; everything else at the root is made by tools.
 const ROOTS: &[&str] =
-    &[".ci", "benches", "crates", "deploy", "docs", "experiments", "runbooks", "schema", "src", "tests"];
+    &[".ci", "benches", "crates", "deploy", "docs", "experiments", "lab", "runbooks", "schema", "src", "tests"];
 
 pub(super) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
