@@ -11,7 +11,7 @@ PACKAGES := postgresql-15 postgresql-client-15 build-essential pkg-config ca-cer
 TEST_PACKAGES := $(PACKAGES) strace procps
 
 # What the lab needs besides a Go tool chain.
-LAB_PACKAGES := etcd-server containerd runc containernetworking-plugins nftables conntrack iproute2 openssl curl \
+LAB_PACKAGES := containerd runc containernetworking-plugins nftables conntrack iproute2 openssl curl \
 	mmdebstrap umoci ca-certificates
 
 # Where the demo puts its experiments and reports.

@@ -39,7 +39,7 @@ lock_cache() {
   rm -rf "$CACHE_DIR"/.making-* "$CACHE_DIR"/.answer.*
 }
 
-# Sets KUBERNETES, VERSITYGW, PAUSE, WEB, DNS and PATRONI to the files, made if they have to be. The image of packages
+# Sets KUBERNETES, ETCD, VERSITYGW, PAUSE, WEB, DNS and PATRONI to the files, made if they have to be. The image of packages
 # waits for downloads and the rest for the compiler, so they are made side by side. ASIDE is the pid of the one beside:
 # whatever fails here, that is let finish first, since half a package manager's work is of no use to anybody.
 make_everything() {
@@ -49,6 +49,7 @@ make_everything() {
   cached patroni >"$answer" &
   ASIDE=$!
   KUBERNETES=$(cached kubernetes)/kubernetes
+  ETCD=$(cached etcd)/etcd
   DNS=$(cached dns)/dns.tar
   VERSITYGW=$(cached versitygw)/versitygw
   PAUSE=$(cached pause)/pause.tar

@@ -3,7 +3,7 @@
 
 start_etcd() {
   # Nothing here has to outlive the machine, and waiting for the disk is most of what a small etcd does.
-  start etcd etcd --name lab --data-dir "$LAB_DIR/etcd" --unsafe-no-fsync \
+  start etcd "$LAB_DIR/bin/etcd" --name lab --data-dir "$LAB_DIR/etcd" --unsafe-no-fsync \
     --listen-client-urls "http://$ETCD_IP:2379" --advertise-client-urls "http://$ETCD_IP:2379" \
     --listen-peer-urls "http://$ETCD_IP:2380" --initial-advertise-peer-urls "http://$ETCD_IP:2380" \
     --initial-cluster "lab=http://$ETCD_IP:2380" --logger zap --log-level warn

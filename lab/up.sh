@@ -18,7 +18,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/estate.sh"
 export FIREDRILL_LAB_DIR=$LAB_DIR FIREDRILL_LAB_CACHE=$CACHE_DIR
 
-PROGRAMS="etcd containerd runc nft conntrack mmdebstrap umoci ip ss openssl curl flock nsenter"
+PROGRAMS="containerd runc nft conntrack mmdebstrap umoci ip ss openssl curl flock nsenter"
 
 # One line for everything that is missing, whatever it is.
 require_tools() {
@@ -53,6 +53,7 @@ link_programs() {
     ln -sf "$KUBERNETES" "$LAB_DIR/bin/$part"
   done
   ln -sf "$VERSITYGW" "$LAB_DIR/bin/versitygw"
+  ln -sf "$ETCD" "$LAB_DIR/bin/etcd"
 }
 
 host_up() {

@@ -38,15 +38,18 @@ pub(crate) fn information(path: &str, served: &[Kind]) -> Result<Information, Ap
         }
         ["apis", group] => {
             let groups = groups(served);
-            let version = groups.get(group).ok_or_else(ApiError::no_such_path)?;
+            let version = groups.get(group).ok_or_else(ApiError::no_such_group)?;
             let mut object = api_group(group, version);
             object["kind"] = json!("APIGroup");
             object["apiVersion"] = json!("v1");
             object
         }
         ["api", "v1"] => resources("v1", served)?,
-        ["apis", group, version] => resources(&format!("{group}/{version}"), served)?,
-        _ => return Err(ApiError::no_such_path()),
+        ["apis", group, version] if groups(served).contains_key(group) => {
+            resources(&format!("{group}/{version}"), served)?
+        }
+        ["api", ..] => return Err(ApiError::no_such_path()),
+        _ => return Err(ApiError::no_such_group()),
     };
     Ok(Information::Json(value))
 }

@@ -145,8 +145,13 @@ pub(crate) fn typed_response(code: u16, content_type: &'static str, body: Body) 
 
 /// An error as `Status`.
 pub(crate) fn error_response(error: &ApiError) -> Response<Body> {
-    let bytes = serde_json::to_vec(&error.to_value()).unwrap_or_default();
-    let mut response = json_response(error.code, bytes);
+    let mut response = if error.is_text() {
+        let mut response = json_response(error.code, format!("{}\n", error.message).into_bytes());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    } else {
+        json_response(error.code, serde_json::to_vec(&error.to_value()).unwrap_or_default())
+    };
     if let Some(seconds) = error.retry_after_s {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

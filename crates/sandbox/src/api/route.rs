@@ -106,7 +106,7 @@ pub(crate) fn route(
     };
     let kind = served(group, version, plural)
         .filter(|kind| !kind.has(Manner::Custom) || installed(*kind))
-        .ok_or_else(ApiError::no_such_path)?;
+        .ok_or_else(|| nowhere(group, &installed))?;
     let cluster_wide = kind.info().scope == Scope::Cluster;
     if (cluster_wide && namespace.is_some()) || (!cluster_wide && namespace.is_none() && !name.is_empty()) {
         return Err(ApiError::no_such_path());
@@ -139,6 +139,12 @@ fn served(group: &str, version: &str, plural: &str) -> Option<Kind> {
         let info = kind.info();
         info.group == group && info.version == version && info.plural == plural
     })
+}
+
+/// What is said of a kind that is not served: it depends on whether anything of its group is.
+fn nowhere(group: &str, installed: impl Fn(Kind) -> bool) -> ApiError {
+    let known = |kind: &Kind| kind.info().group == group && (!kind.has(Manner::Custom) || installed(*kind));
+    if Kind::ALL.iter().any(known) { ApiError::no_such_path() } else { ApiError::no_such_group() }
 }
 
 /// Whether a kind has a subresource.
@@ -203,9 +209,12 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_not_found() {
-        for path in ["/apis/apps/v1beta1/deployments", "/api/v1/gadgets", "/apis/keda.sh/v1alpha1/scaledobjects"] {
+        let text = "/apis/keda.sh/v1alpha1/scaledobjects";
+        for (path, reason) in
+            [("/apis/apps/v1beta1/deployments", "NotFound"), ("/api/v1/gadgets", "NotFound"), (text, "")]
+        {
             let error = route("GET", path, &Query::default(), |_| false).expect_err(path);
-            assert_eq!((error.code, error.reason), (404, "NotFound"), "{path}");
+            assert_eq!((error.code, error.reason), (404, reason), "{path}");
         }
         assert!(route("GET", "/apis/keda.sh/v1alpha1/scaledobjects", &Query::default(), |_| true).is_ok());
         assert_eq!(route("POST", "/api/v1/pods", &Query::default(), |_| false).expect_err("no namespace").code, 405);

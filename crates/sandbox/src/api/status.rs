@@ -39,11 +39,21 @@ impl ApiError {
         Self::new(404, "NotFound", message).about(kind, name)
     }
 
-    /// The path leads nowhere.
+    /// The path leads nowhere in a group that is served.
     pub fn no_such_path() -> Self {
         let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
         error.details = Some(json!({}));
         error
+    }
+
+    /// The path is of no group that is served: the one answer that is no `Status`, but a line of text.
+    pub fn no_such_group() -> Self {
+        Self::new(404, "", "404 page not found")
+    }
+
+    /// Whether it is told as a line of text, and not as a `Status`.
+    pub(crate) fn is_text(&self) -> bool {
+        self.reason.is_empty()
     }
 
     /// An object of that name is there already.

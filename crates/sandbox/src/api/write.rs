@@ -127,6 +127,13 @@ pub(crate) fn patch(
         let wrong = format!("Invalid value: \"{}\": field is immutable", meta::name(&object));
         return Err(ApiError::invalid(key.kind, &key.name, &[("metadata.name".to_owned(), wrong)]));
     }
+    current(key, &before, &object)?;
+    let told = meta::uid(&object);
+    if told != meta::uid(&before) {
+        // A patch names a field that cannot be changed; only an update names a precondition.
+        let wrong = format!("Invalid value: \"{told}\": field is immutable");
+        return Err(ApiError::invalid(key.kind, &key.name, &[("metadata.uid".to_owned(), wrong)]));
+    }
     settle(inner, key, &before, object, half, mode)
 }
 
@@ -251,6 +258,11 @@ fn preconditions(key: &Key, before: &Value, object: &Value) -> Result<(), ApiErr
         let why = format!("Precondition failed: UID in precondition: {told}, UID in object meta: {own}");
         return Err(ApiError::conflict(key.kind, &key.name, &why));
     }
+    current(key, before, object)
+}
+
+/// The version that a change was made for, if it names one, must be the one that is there.
+fn current(key: &Key, before: &Value, object: &Value) -> Result<(), ApiError> {
     let version = meta::resource_version(object);
     if !version.is_empty() && version != meta::resource_version(before) {
         return Err(ApiError::modified(key.kind, &key.name));

@@ -59,8 +59,14 @@ async fn what_is_not_of_the_right_type_is_a_bad_request() {
 async fn unknown_paths_and_namespaces_are_not_found() {
     let ground = Ground::new().await;
     let get = |path: &str| ground.client.request::<Value>(Request::get(path).body(Vec::new()).expect("a request"));
-    assert_status(&refused(get("/apis/drill.example/v1/gadgets").await), 404, "NotFound");
-    assert_status(&refused(get("/apis/keda.sh/v1alpha1/scaledobjects").await), 404, "NotFound");
+    for path in ["/api/v1/gadgets", "/api/v2/pods", "/apis/apps/v1/gadgets", "/apis/apps/v9/deployments"] {
+        assert_status(&refused(get(path).await), 404, "NotFound");
+    }
+    // Of a group that nobody serves: a line of text and no `Status`, so that whoever asks must go by the code.
+    for path in ["/apis/drill.example/v1/gadgets", "/apis/drill.example/v1", "/apis/drill.example", "/nowhere"] {
+        let status = refused(get(path).await);
+        assert_eq!((status.code, status.message.trim_end()), (404, "404 page not found"), "{path}");
+    }
     let nowhere: Api<ConfigMap> = Api::namespaced(ground.client.clone(), "no-such-namespace");
     let object: ConfigMap = parse(json!({"metadata": {"name": "one"}}));
     assert_status(&refused(nowhere.create(&PostParams::default(), &object).await), 404, "NotFound");

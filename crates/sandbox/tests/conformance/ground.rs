@@ -25,10 +25,18 @@ pub(crate) struct Ground {
     pub(crate) namespace: String,
 }
 
+/// The variable that names a kubeconfig: then the suite runs against that cluster.
+const GIVEN: &str = "FIREDRILL_CONFORMANCE_KUBECONFIG";
+
+/// Whether the cluster was given, and is no sandbox.
+pub(crate) fn is_given() -> bool {
+    std::env::var_os(GIVEN).is_some()
+}
+
 /// The kubeconfig of the cluster under test; starts a sandbox the first time, if there is to be one.
 fn kubeconfig() -> PathBuf {
     static KUBECONFIG: OnceLock<PathBuf> = OnceLock::new();
-    let found = KUBECONFIG.get_or_init(|| match std::env::var_os("FIREDRILL_CONFORMANCE_KUBECONFIG") {
+    let found = KUBECONFIG.get_or_init(|| match std::env::var_os(GIVEN) {
         Some(path) => path.into(),
         None => start_sandbox(),
     });

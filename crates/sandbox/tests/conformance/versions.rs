@@ -35,7 +35,11 @@ async fn a_patch_that_names_a_version_holds_only_for_it() {
     let status = refused(api.patch("one", &PatchParams::default(), &versioned("b")).await);
     assert_status(&status, 409, "Conflict");
     let stranger = Patch::Merge(json!({"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}}));
-    assert_status(&refused(api.patch("one", &PatchParams::default(), &stranger).await), 409, "Conflict");
+    // Of a patch, unlike an update, the UID is no precondition, but a field that cannot be changed.
+    assert_status(&refused(api.patch("one", &PatchParams::default(), &stranger).await), 422, "Invalid");
+    let both = Patch::Merge(json!({"metadata":
+        {"uid": "00000000-0000-0000-0000-000000000000", "resourceVersion": first.resource_version()}}));
+    assert_status(&refused(api.patch("one", &PatchParams::default(), &both).await), 409, "Conflict");
     assert_eq!(api.get("one").await.expect("there").resource_version(), second.resource_version());
     ground.leave().await;
 }
