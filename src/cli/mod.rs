@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod exit;
 mod file;
 mod live;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Check),
     /// What would be changed, before and after. Touches nothing
     Plan(plan::Plan),
+    /// Is everything there that the drills need? Touches nothing
+    Doctor(doctor::Doctor),
     /// Run the drill of an experiment
     Run(run::Run),
     /// Put back what is still owed of drills whose runner died, and report them
@@ -130,6 +133,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Demo(c) => runtime(|| c.go(&setting)),
         Command::Plan(c) => runtime(|| c.go(&setting)),
+        Command::Doctor(c) => runtime(|| c.go(&setting)),
         Command::Run(c) => runtime(|| c.go(&setting)),
         Command::Undo(c) => runtime(|| c.go(&setting)),
         Command::Status(c) => runtime(|| c.go(&setting)),

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Restores a backup into staging and verifies it.
@@ -120,12 +121,7 @@ impl Fault for RestoreBackup {
     async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
         common::window(scene, preflight, jiff::Timestamp::now());
         let place = self.look_at_store(scene, preflight).await?;
-        let parent = match self.staging(scene)? {
-            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
-            _ => scratch_parent(scene),
-        };
-        let parent = std::path::absolute(&parent).unwrap_or(parent);
-        let dir = parent.join(format!("firedrill-scratch-{}", scene.drill));
+        let dir = self.scratch_parent(scene)?.join(format!("firedrill-scratch-{}", scene.drill));
         let mut steps = arming::steps(scene, None);
         let scratch = Effect::Scratch { target: self.into.to_string(), dir: dir.display().to_string() };
         steps.push(Step { stage: Stage::Arm, rank: RANK_STAGING, effect: scratch });
@@ -156,6 +152,19 @@ impl Fault for RestoreBackup {
 }
 
 impl RestoreBackup {
+    /// Where a scratch is made. When the estate names no place it must be one that others can enter, since PostgreSQL may
+    /// run as another user than we do.
+    pub(crate) fn scratch_parent(&self, scene: &Scene) -> Result<PathBuf, Refusal> {
+        let parent = match self.staging(scene)? {
+            StagingTarget::Scratch(ScratchStaging { directory: Some(dir), .. }) => scene.base.join(dir),
+            _ => match Account::choose() {
+                Ok(account) if account.reaches(&scene.state_dir) => scene.state_dir.clone(),
+                _ => std::env::temp_dir(),
+            },
+        };
+        Ok(std::path::absolute(&parent).unwrap_or(parent))
+    }
+
     fn backups<'a>(&self, scene: &'a Scene) -> Result<&'a BackupsTarget, Refusal> {
         match scene.loaded.estate.targets.get(&self.from) {
             Some(Target::Backups(target)) => Ok(target),
@@ -166,7 +175,7 @@ impl RestoreBackup {
         }
     }
 
-    fn staging<'a>(&self, scene: &'a Scene) -> Result<&'a StagingTarget, Refusal> {
+    pub(crate) fn staging<'a>(&self, scene: &'a Scene) -> Result<&'a StagingTarget, Refusal> {
         match scene.loaded.estate.targets.get(&self.into) {
             Some(Target::Staging(target)) => Ok(target),
             _ => Err(Refusal::new(
@@ -177,7 +186,7 @@ impl RestoreBackup {
     }
 
     /// Where the backups are, with the secrets that reach them.
-    async fn access(&self, scene: &Scene) -> Result<BackupsAccess, Refusal> {
+    pub(crate) async fn access(&self, scene: &Scene) -> Result<BackupsAccess, Refusal> {
         let s3 = &self.backups(scene)?.s3;
         let keys = secret(scene, s3.access_key.as_ref()).await?.zip(secret(scene, s3.secret_key.as_ref()).await?);
         Ok(BackupsAccess {
@@ -189,7 +198,7 @@ impl RestoreBackup {
         })
     }
 
-    fn find_plan(&self, reference_wall_ns: i64) -> FindPlan {
+    pub(crate) fn find_plan(&self, reference_wall_ns: i64) -> FindPlan {
         let choice = match &self.select {
             BackupSelection::Newest => Choice::Newest,
             BackupSelection::OlderThan(age) => Choice::OlderThan(age.0),
@@ -317,15 +326,6 @@ async fn secret(scene: &Scene, of: Option<&SecretRef>) -> Result<Option<SecretSt
     let Some(reference) = of else { return Ok(None) };
     let found = secrets::resolve(reference, &scene.base, scene.reader.as_ref()).await;
     found.map(Some).map_err(|e| Refusal::new(e.to_string(), "Mend the reference in the estate, or what it refers to."))
-}
-
-/// Where a scratch is made when the estate names no place: PostgreSQL may run as another user than we do, so the directory
-/// must be one that others can enter.
-fn scratch_parent(scene: &Scene) -> std::path::PathBuf {
-    match Account::choose() {
-        Ok(account) if account.reaches(&scene.state_dir) => scene.state_dir.clone(),
-        _ => std::env::temp_dir(),
-    }
 }
 
 async fn system_identifier(url: &SecretString) -> Known<String> {

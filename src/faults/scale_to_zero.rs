@@ -50,6 +50,8 @@ impl Fault for ScaleToZero {
         Right::to("list", "apps", "deployments"),
         Right::to("patch", "apps", "deployments"),
         Right::to("list", "", "pods"),
+        Right::to("list", "autoscaling", "horizontalpodautoscalers"),
+        Right::to("list", "keda.sh", "scaledobjects"),
     ];
 
     fn targets(&self) -> Vec<&Name> {

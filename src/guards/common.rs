@@ -10,6 +10,9 @@ use firedrill_core::time::Known;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::discovery::ApiResource;
 
+/// What the check of a namespace's own annotation is called.
+pub const OPT_IN: &str = "opt-in of the namespace";
+
 /// The name of the lock's Lease for a key.
 pub fn lock_name(key: &str) -> String {
     let safe: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
@@ -37,7 +40,7 @@ pub fn window(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
 ///
 /// # Errors
 /// When the cluster cannot be asked.
-async fn namespace(
+pub async fn namespace(
     reader: &Reader,
     preflight: &mut Preflight,
     name: &str,
@@ -58,7 +61,7 @@ async fn namespace(
         "Who owns the namespace allows it: kubectl annotate namespace {name} {ALLOW_ANNOTATION}={}",
         allow.as_deref().filter(|a| !a.is_empty()).map_or_else(|| word.to_owned(), |a| format!("{a},{word}"))
     );
-    preflight.require("opt-in of the namespace", word, shown, Known::Known(words.contains(&word)), help);
+    preflight.require(OPT_IN, word, shown, Known::Known(words.contains(&word)), help);
     Ok(found.metadata.uid)
 }
 
@@ -67,6 +70,13 @@ pub const LOCK_RIGHTS: &[Right] = &[
     Right::to("get", "coordination.k8s.io", "leases"),
     Right::to("create", "coordination.k8s.io", "leases"),
     Right::to("delete", "coordination.k8s.io", "leases"),
+];
+
+/// What preflight reads of the whole cluster: the namespaces of targets with their opt-in, and admission webhooks.
+pub const CLUSTER_RIGHTS: &[Right] = &[
+    Right::to("get", "", "namespaces"),
+    Right::to("list", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    Right::to("list", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
 ];
 
 /// What every fault on a cluster asks first: the window, the namespace with its opt-in, and the fault's own rights and those

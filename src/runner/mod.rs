@@ -10,5 +10,5 @@ mod recovery;
 mod streams;
 
 pub use dispatcher::{Finish, run_drill};
-pub use opening::{Prepared, RunError, prepare, reopen};
+pub use opening::{Prepared, RunError, named, needs_cluster, prepare, reopen};
 pub use recovery::{Recovered, recover, unreported};

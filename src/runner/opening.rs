@@ -222,7 +222,7 @@ async fn build(opening: Opening, loaded: Loaded, state_dir: &Path) -> Result<Pre
 }
 
 /// The targets that the method and the probes name, and those that these name in turn.
-fn named(loaded: &Loaded) -> BTreeSet<Name> {
+pub fn named(loaded: &Loaded) -> BTreeSet<Name> {
     let mut names: BTreeSet<Name> = loaded.experiment.method.iter().flat_map(FaultSpec::targets).cloned().collect();
     let probes = loaded.experiment.probes.iter().filter_map(|p| loaded.estate.probes.get(p));
     names.extend(probes.filter_map(ProbeSpec::target).cloned());
@@ -236,7 +236,7 @@ fn named(loaded: &Loaded) -> BTreeSet<Name> {
 }
 
 /// A restore from S3 into a scratch needs no cluster; most else does.
-fn needs_cluster(loaded: &Loaded) -> bool {
+pub fn needs_cluster(loaded: &Loaded) -> bool {
     let from_cluster = |t: &Target| match t {
         Target::Postgres(p) => matches!(p.url, SecretRef::Secret(_)),
         Target::Deployments(_) => true,

@@ -4,12 +4,15 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{ListParams, ObjectList};
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
 use kube::{Api, Client, Config};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -253,12 +256,69 @@ impl Reader {
             },
             ..SelfSubjectAccessReview::default()
         };
-        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        #[expect(clippy::disallowed_methods, reason = "an access review is a question; the API asks it by a create")]
-        let asked = async { api.create(&kube::api::PostParams::default(), &review).await };
-        let answer = self.timed(format!("may I {} {}", right.verb, right.resource), asked).await?;
+        let answer = self.review(format!("may I {} {}", right.verb, right.resource), &review).await?;
         Ok(answer.status.is_some_and(|s| s.allowed))
     }
+
+    /// As whom this runner is known to the cluster, for example `system:serviceaccount:firedrill:firedrill`.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn who_am_i(&self) -> Result<String, ClusterError> {
+        use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+        let answer = self.review("who am I".to_owned(), &SelfSubjectReview::default()).await?;
+        Ok(answer.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default())
+    }
+
+    /// A question about this runner itself. The API has it asked by a `create`, and keeps nothing of it.
+    async fn review<K>(&self, what: String, question: &K) -> Result<K, ClusterError>
+    where
+        K: kube::Resource<Scope = k8s_openapi::ClusterResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        #[expect(clippy::disallowed_methods, reason = "a question, which the API asks by a create")]
+        let asked = async { api.create(&kube::api::PostParams::default(), question).await };
+        self.timed(what, asked).await
+    }
+
+    /// What the API server says of itself, and what time it is there.
+    ///
+    /// # Errors
+    /// When it does not answer, or answers with an error.
+    pub async fn server(&self) -> Result<ServerSaid, ClusterError> {
+        let what = "/version".to_owned();
+        let asked = async {
+            let request = hyper::Request::get("/version").body(Body::empty()).map_err(kube::Error::HttpError)?;
+            let before = jiff::Timestamp::now();
+            let answer = self.client.send(request).await?;
+            let date = answer.headers().get(hyper::header::DATE).and_then(|d| d.to_str().ok()).map(str::to_owned);
+            let after = jiff::Timestamp::now();
+            let version = self.client.apiserver_version().await?;
+            Ok((version, date, before, after))
+        };
+        let (version, date, before, after) = self.timed(what, asked).await?;
+        let digits = |text: &str| text.trim_end_matches('+').parse().ok();
+        Ok(ServerSaid {
+            version: version.git_version,
+            release: digits(&version.major).zip(digits(&version.minor)),
+            date,
+            asked: before..=after,
+        })
+    }
+}
+
+/// What an API server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSaid {
+    /// Its version, for example `v1.34.4`.
+    pub version: String,
+    /// Major and minor, where they are numbers.
+    pub release: Option<(u32, u32)>,
+    /// Its `Date`, to the second, as it wrote it.
+    pub date: Option<String>,
+    /// When it was asked and when its answer was there, by this machine's clock.
+    pub asked: RangeInclusive<jiff::Timestamp>,
 }
 
 /// One verb on one kind of object.

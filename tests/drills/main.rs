@@ -6,6 +6,7 @@
 
 mod crash;
 mod demo;
+mod doctor;
 mod journal_first;
 mod kill_primary;
 mod refused;

@@ -62,6 +62,7 @@ fn groups(served: &[Kind]) -> BTreeMap<&'static str, &'static str> {
         .map(|info| (info.group, info.version))
         .collect();
     groups.insert("events.k8s.io", "v1");
+    groups.insert("authentication.k8s.io", "v1");
     groups.insert("authorization.k8s.io", "v1");
     groups
 }
@@ -84,6 +85,12 @@ fn resources(api_version: &str, served: &[Kind]) -> Result<Value, ApiError> {
         listed.push(json!({
             "name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview", "namespaced": false,
             "kind": "SelfSubjectAccessReview", "verbs": ["create"],
+        }));
+    }
+    if api_version == "authentication.k8s.io/v1" {
+        listed.push(json!({
+            "name": "selfsubjectreviews", "singularName": "selfsubjectreview", "namespaced": false,
+            "kind": "SelfSubjectReview", "verbs": ["create"],
         }));
     }
     if listed.is_empty() {

@@ -72,6 +72,7 @@ pub(super) async fn handle(context: Arc<Context>, request: HttpRequest<Incoming>
             })
         }
         Ok(Route::AccessReview) => Ok(access_review(&context, &call)),
+        Ok(Route::IdentityReview) => Ok(json_response(201, serde_json::to_vec(&review::identity())?)),
         Ok(Route::Resource(verb, target)) => on_resource(context, call, verb, target).await,
     }
 }

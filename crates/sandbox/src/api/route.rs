@@ -68,6 +68,8 @@ pub(crate) enum Route {
     Resource(Verb, Target),
     /// To the question whether one may do something.
     AccessReview,
+    /// To the question who one is.
+    IdentityReview,
     /// To what describes the API or the server; the path without its slashes at the ends.
     Information(String),
 }
@@ -91,6 +93,9 @@ pub(crate) fn route(
     }
     if (group, version, rest) == ("authorization.k8s.io", "v1", &["selfsubjectaccessreviews"][..]) {
         return if method == "POST" { Ok(Route::AccessReview) } else { Err(ApiError::method_not_allowed()) };
+    }
+    if (group, version, rest) == ("authentication.k8s.io", "v1", &["selfsubjectreviews"][..]) {
+        return if method == "POST" { Ok(Route::IdentityReview) } else { Err(ApiError::method_not_allowed()) };
     }
     let (namespace, rest) = match rest {
         ["namespaces", namespace, plural, rest @ ..] if !["status", "finalize"].contains(plural) => {

@@ -1,6 +1,7 @@
 //! What the server says of itself and of its clients.
 
 use hyper::http::Request;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PostParams};
@@ -18,6 +19,28 @@ async fn a_review_answers_what_one_may_do() {
     }}}));
     let answered = reviews.create(&PostParams::default(), &review).await.expect("an answer");
     assert!(answered.status.expect("a status").allowed);
+    ground.leave().await;
+}
+
+#[tokio::test]
+async fn a_review_tells_who_one_is() {
+    let ground = Ground::new().await;
+    let reviews: Api<SelfSubjectReview> = Api::all(ground.client.clone());
+    let answered = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.expect("an answer");
+    let user = answered.status.and_then(|s| s.user_info).expect("a user");
+    assert!(!user.username.unwrap_or_default().is_empty());
+    assert!(user.groups.unwrap_or_default().iter().any(|group| group == "system:authenticated"));
+    ground.leave().await;
+}
+
+#[tokio::test]
+async fn an_answer_carries_the_servers_clock() {
+    let ground = Ground::new().await;
+    let request = Request::get("/version").body(kube::client::Body::empty()).expect("a request");
+    let answer = ground.client.send(request).await.expect("an answer");
+    let date = answer.headers().get("date").and_then(|d| d.to_str().ok()).map(str::to_owned).expect("a date");
+    let date = date.strip_suffix(" GMT").unwrap_or_else(|| panic!("{date} names another zone"));
+    assert_eq!(date.split(' ').count(), 5, "{date}");
     ground.leave().await;
 }
 
