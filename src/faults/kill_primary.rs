@@ -4,6 +4,7 @@ use crate::faults::arming::{self, RANK_FAULT};
 use crate::faults::{Fault, Reach};
 use crate::guards::common;
 use crate::guards::preflight::Preflight;
+use crate::guards::primary;
 use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, Right};
 use crate::targets::postgres::PostgresEyes;
@@ -70,8 +71,10 @@ impl Fault for KillPrimary {
         let sight = eyes.look().await.map_err(unseen)?;
         crate::targets::postgres::close(eyes).await;
         let TargetView::Postgres(view) = &sight.view else { return Ok(None) };
-        let Some((primary, server)) = exactly_one(view, preflight) else { return Ok(None) };
-        healthy_replicas(scene, view, server, preflight);
+        let Some((primary, server)) = primary::exactly_one(view, &target.primary, preflight) else { return Ok(None) };
+        primary::one_history(view, server, preflight);
+        let lag = (scene.loaded.estate.guards.lag, scene.place("guards.lag"));
+        primary::healthy_replicas(view, server, (lag.0, &lag.1), preflight);
         cool_down(scene, server, preflight);
         common::self_exclusion(preflight, namespace, std::slice::from_ref(&primary.pod));
         let lease = common::lock_lease(namespace, &server.system_identifier);
@@ -121,72 +124,6 @@ impl Fault for KillPrimary {
             None => Landing::NotYet,
         }
     }
-}
-
-/// Label, SQL and exactly one must agree.
-fn exactly_one<'a>(view: &'a PostgresView, preflight: &mut Preflight) -> Option<(&'a Member, &'a Server)> {
-    let by_label: Vec<&str> = view.members.iter().filter(|m| m.labelled_primary).map(|m| m.pod.as_str()).collect();
-    let by_sql: Vec<&str> = view.primaries().map(|(m, _)| m.pod.as_str()).collect();
-    let silent: Vec<String> = view
-        .members
-        .iter()
-        .filter_map(|m| match &m.said {
-            Known::Unknown(why) => Some(format!("{}: {why}", m.pod)),
-            Known::Known(_) => None,
-        })
-        .collect();
-    let shown = |pods: &[&str]| if pods.is_empty() { "none".to_owned() } else { pods.join(", ") };
-    let all = if silent.is_empty() { format!("all {}", view.members.len()) } else { silent.join("; ") };
-    preflight.require(
-        "every member answers over SQL",
-        "all",
-        all,
-        Known::Known(silent.is_empty()),
-        "A member that cannot be asked may be a second primary. Mend it, or its credentials, first.",
-    );
-    let found = format!("by label {}; by SQL {}", shown(&by_label), shown(&by_sql));
-    let one = view.primary();
-    preflight.require(
-        "the primary",
-        "exactly one, the same by label and by SQL",
-        found,
-        Known::Known(one.is_some()),
-        "Labels can lie. See the cluster's own state before anything is killed.",
-    );
-    one
-}
-
-/// At least one replica must be fit to take over: ready, streaming, close behind.
-fn healthy_replicas(scene: &Scene, view: &PostgresView, primary: &Server, preflight: &mut Preflight) {
-    let limit = scene.loaded.estate.guards.lag;
-    let replicas = view.members.iter().filter(|m| m.said.known().is_some_and(|s| s.in_recovery)).count();
-    let unfit: Vec<&str> = view.members.iter().filter(|m| !m.ready || m.terminating).map(|m| m.pod.as_str()).collect();
-    let all_ready = if unfit.is_empty() { "all".to_owned() } else { format!("not {}", unfit.join(", ")) };
-    preflight.require(
-        "members ready",
-        "all",
-        all_ready,
-        Known::Known(unfit.is_empty()),
-        "Wait until they are, or see why not.",
-    );
-    let streaming = primary.standbys.iter().filter(|s| s.state == "streaming").count();
-    let found = format!("{streaming} of {replicas} streaming");
-    preflight.require(
-        "replicas streaming",
-        "at least one, and every one",
-        found,
-        Known::Known(replicas > 0 && streaming >= replicas),
-        "A kill without a healthy replica is an outage, not a drill.",
-    );
-    let lag_bytes = primary.standbys.iter().map(|s| s.lag_bytes).max().unwrap_or(0);
-    let help = format!("A kill now could lose writes. Wait, or raise guards.lag in {}.", scene.place("guards.lag"));
-    preflight.require(
-        "replication lag",
-        format!("at most {limit}"),
-        format!("{lag_bytes} B at most"),
-        Known::Known(lag_bytes <= limit.0),
-        help,
-    );
 }
 
 /// A cluster that has just changed hands is left alone.

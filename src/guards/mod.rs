@@ -3,4 +3,5 @@
 pub mod common;
 pub mod managers;
 pub mod preflight;
+pub mod primary;
 pub mod staging;

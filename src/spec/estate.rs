@@ -2,6 +2,8 @@
 
 use crate::filers::FilerSpec;
 use crate::probes::ProbeSpec;
+use crate::spec::manager::{ManagedCluster, Scheme, words};
+use crate::spec::primary_rule::PrimaryRule;
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,8 +73,8 @@ impl Target {
 
 /// A PostgreSQL cluster in pods.
 ///
-/// A file names its members either by selectors or by `patroni: { namespace, cluster }`, which stands for the labels that
-/// Patroni sets; here both have become the same.
+/// A file names its members either by selectors, or by a failover manager as in `patroni: { namespace, cluster }`, which
+/// stands for the labels that it sets ([`crate::spec::manager`]); here both have become the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "PostgresYaml", rename_all = "kebab-case")]
 pub struct PostgresTarget {
@@ -80,8 +82,8 @@ pub struct PostgresTarget {
     pub namespace: Name,
     /// The label selector of all its members.
     pub members: String,
-    /// The label selector that, among the members, marks the primary.
-    pub primary: String,
+    /// What, among the members, marks the primary.
+    pub primary: PrimaryRule,
     /// The Lease on which its failover manager elects, when it has one: evidence of who gave the role away.
     pub leader_lease: Option<Name>,
     /// A connection URL through the service that applications use: `postgres://user:password@host:port/database`.
@@ -95,23 +97,31 @@ fn default_port() -> u16 {
     5432
 }
 
-/// A PostgreSQL cluster in pods, found by `patroni` or by `namespace`, `members` and `primary`.
+/// A PostgreSQL cluster in pods, found by its failover manager or by `namespace`, `members` and `primary`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(rename = "PostgresTarget", extend("anyOf" = [
-    { "required": ["patroni"], "not": { "anyOf": [
-        { "required": ["namespace"] }, { "required": ["members"] }, { "required": ["primary"] } ] } },
-    { "required": ["namespace", "members", "primary"] },
-]))]
+#[schemars(rename = "PostgresTarget", extend("anyOf" = ways_to_members()))]
 struct PostgresYaml {
-    /// A cluster that Patroni manages, by its name: instead of `namespace`, `members` and `primary`.
-    patroni: Option<Patroni>,
+    /// A cluster that Patroni manages, by its scope: instead of `namespace`, `members` and `primary`, as all managers are.
+    patroni: Option<ManagedCluster>,
+    /// A Cluster of CloudNativePG.
+    cloudnative_pg: Option<ManagedCluster>,
+    /// A cluster of Zalando's postgres-operator.
+    zalando: Option<ManagedCluster>,
+    /// A `PostgresCluster` of Crunchy Data's operator.
+    crunchy: Option<ManagedCluster>,
+    /// A cluster of Percona's operator.
+    percona: Option<ManagedCluster>,
+    /// An `SGCluster` of `StackGres`.
+    stackgres: Option<ManagedCluster>,
+    /// A release of Bitnami's chart postgresql-ha: repmgr.
+    repmgr: Option<ManagedCluster>,
     /// The namespace of its pods.
     namespace: Option<Name>,
     /// The label selector of all its members.
     members: Option<String>,
-    /// The label selector that, among the members, marks the primary.
-    primary: Option<String>,
+    /// What, among the members, marks the primary: a label selector, `sql: …` or `repmgr: …`.
+    primary: Option<PrimaryRule>,
     /// The Lease on which its failover manager elects, when it has one: evidence of who gave the role away.
     leader_lease: Option<Name>,
     /// A connection URL through the service that applications use: `postgres://user:password@host:port/database`.
@@ -121,33 +131,50 @@ struct PostgresYaml {
     port: u16,
 }
 
-/// A cluster that Patroni manages.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Patroni {
-    /// The namespace of its pods.
-    namespace: Name,
-    /// Its scope: the value of the label `cluster-name` of its pods.
-    cluster: Name,
+/// For editors: one manager and nothing that says the same, or all selectors.
+fn ways_to_members() -> serde_json::Value {
+    let selectors = ["namespace", "members", "primary"];
+    let required = |key: &str| serde_json::json!({ "required": [key] });
+    let alone = |word: &'static str| {
+        let others = words().chain(selectors).filter(|other| *other != word).map(required);
+        serde_json::json!({ "required": [word], "not": { "anyOf": others.collect::<Vec<_>>() } })
+    };
+    let mut ways: Vec<serde_json::Value> = words().map(alone).collect();
+    ways.push(
+        serde_json::json!({ "required": selectors, "not": { "anyOf": words().map(required).collect::<Vec<_>>() } }),
+    );
+    serde_json::Value::Array(ways)
 }
 
 impl TryFrom<PostgresYaml> for PostgresTarget {
     type Error = &'static str;
 
-    /// Patroni on Kubernetes labels its pods `cluster-name` and, by default, the leader's `role`: `primary` since version
-    /// 4, `master` before (its documentation, "Kubernetes configuration settings": `scope_label`, `role_label`).
     fn try_from(yaml: PostgresYaml) -> Result<Self, Self::Error> {
-        let PostgresYaml { patroni, namespace, members, primary, leader_lease, url, port } = yaml;
-        let (namespace, members, primary) = match (patroni, namespace, members, primary) {
-            (Some(Patroni { namespace, cluster }), None, None, None) => (
+        let PostgresYaml { namespace, members, primary, leader_lease, url, port, .. } = yaml;
+        let managers = [
+            ("patroni", yaml.patroni),
+            ("cloudnative-pg", yaml.cloudnative_pg),
+            ("zalando", yaml.zalando),
+            ("crunchy", yaml.crunchy),
+            ("percona", yaml.percona),
+            ("stackgres", yaml.stackgres),
+            ("repmgr", yaml.repmgr),
+        ];
+        let mut managers = managers.into_iter().filter_map(|(word, cluster)| Some((Scheme::of(word)?, cluster?)));
+        match (managers.next(), managers.next(), namespace, members, primary) {
+            (Some((scheme, ManagedCluster { namespace, cluster })), None, None, None, None) => Ok(Self {
                 namespace,
-                format!("cluster-name={cluster}"),
-                format!("cluster-name={cluster},role in (primary,master)"),
-            ),
-            (None, Some(namespace), Some(members), Some(primary)) => (namespace, members, primary),
-            _ => return Err("either `patroni`, or `namespace`, `members` and `primary`"),
-        };
-        Ok(Self { namespace, members, primary, leader_lease, url, port })
+                members: scheme.members(&cluster),
+                primary: scheme.primary(),
+                leader_lease: leader_lease.or_else(|| scheme.leader_lease(&cluster)),
+                url,
+                port,
+            }),
+            (None, None, Some(namespace), Some(members), Some(primary)) => {
+                Ok(Self { namespace, members, primary, leader_lease, url, port })
+            }
+            _ => Err("either one failover manager, or `namespace`, `members` and `primary`"),
+        }
     }
 }
 

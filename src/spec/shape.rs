@@ -326,6 +326,12 @@ impl<'a> Walk<'a> {
 
     fn choice(&mut self, node: &Node, choice: &Choice<'a>, spot: &Spot<'a>) {
         match &node.kind {
+            Kind::Text(text) if choice.takes_text => {
+                if has_url_password(text) {
+                    self.hide(node);
+                    self.tell(words::url_with_password(spot));
+                }
+            }
             Kind::Text(text) => match choice.find(text) {
                 Some(Word { payload: None, .. }) => {}
                 Some(Word { word, .. }) => self.tell(
@@ -340,7 +346,7 @@ impl<'a> Walk<'a> {
             },
             Kind::Map(entries) => self.chosen(entries, choice, spot),
             _ => self.tell(
-                spot.problem(Code::WrongType, format!("{} is not a word that is known here", spot.name()))
+                spot.problem(Code::WrongType, format!("{} is nothing that is known here", spot.name()))
                     .found(describe(node))
                     .expected(choice.expected()),
             ),
@@ -429,10 +435,11 @@ fn keys_of(body: &Value) -> Vec<&str> {
     properties.into_iter().flatten().map(|(key, _)| key.as_str()).collect()
 }
 
-/// What an enum may be: words that stand alone, and words with something behind them.
+/// What an enum may be: words that stand alone, words with something behind them, and for some any text.
 struct Choice<'a> {
     name: Option<&'a str>,
     words: Vec<Word<'a>>,
+    takes_text: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -444,7 +451,10 @@ struct Word<'a> {
 impl<'a> Choice<'a> {
     fn of(name: Option<&'a str>, choices: &'a [Value]) -> Self {
         let mut words = Vec::new();
+        let mut takes_text = false;
         for choice in choices {
+            let named = choice.get("const").is_some() || choice.get("enum").is_some();
+            takes_text |= !named && choice.get("type").and_then(Value::as_str) == Some("string");
             if let Some(word) = choice.get("const").and_then(Value::as_str) {
                 words.push(Word { word, payload: None });
             }
@@ -455,7 +465,7 @@ impl<'a> Choice<'a> {
                 words.push(Word { word, payload: Some(schema) });
             }
         }
-        Self { name, words }
+        Self { name, words, takes_text }
     }
 
     fn find(&self, word: &str) -> Option<Word<'a>> {
@@ -472,6 +482,7 @@ impl<'a> Choice<'a> {
             .iter()
             .map(|w| if w.payload.is_some() { format!("{}: …", w.word) } else { w.word.to_owned() })
             .collect();
-        one_of(shown.iter().map(String::as_str))
+        let words = one_of(shown.iter().map(String::as_str));
+        if self.takes_text { format!("a text, {words}") } else { words }
     }
 }

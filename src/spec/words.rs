@@ -1,6 +1,7 @@
 //! What the schema cannot say about single values: that a duration reads as one, that a secret is a reference, which
 //! words are planned and not built.
 
+use crate::spec::manager;
 use crate::spec::nearest::all_of;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Bytes, Name, Span};
@@ -116,35 +117,44 @@ pub(crate) fn mapping(name: &str, node: &Node, spot: &Spot<'_>) -> Option<Proble
     (name == "PostgresTarget").then(|| postgres(node, spot)).flatten()
 }
 
-/// A `postgres` target names its members either by `patroni` or by selectors.
+/// What says which pods are a database's members, for a sentence.
+const WAYS_TO_MEMBERS: &str =
+    "a failover manager such as `patroni: { namespace, cluster }`, or `namespace`, `members` and `primary`";
+
+/// A `postgres` target names its members either by one failover manager or by selectors.
 fn postgres(node: &Node, spot: &Spot<'_>) -> Option<Problem> {
     const SELECTORS: [&str; 3] = ["namespace", "members", "primary"];
+    let managers: Vec<&str> = manager::words().filter(|key| node.get(key).is_some()).collect();
     let given: Vec<&str> = SELECTORS.into_iter().filter(|key| node.get(key).is_some()).collect();
-    let missing: Vec<&str> = SELECTORS.into_iter().filter(|key| node.get(key).is_none()).collect();
-    match (node.get("patroni"), given.as_slice(), missing.as_slice()) {
-        (Some(patroni), [first, ..], _) => {
-            let other = node.get(first)?;
-            Some(
-                Problem::at(
-                    Code::Contradiction,
-                    &other.key_at,
-                    &spot.path.key(first),
-                    format!("`{first}` stands beside `patroni`"),
-                )
-                .found(format!("`patroni` and `{}`", given.join("`, `")))
-                .expected("either `patroni: { namespace, cluster }` or `namespace`, `members` and `primary`")
-                .also(&patroni.key_at, "this already says where the members are"),
-            )
-        }
-        (None, _, [_, ..]) => Some(
+    match (managers.as_slice(), given.as_slice()) {
+        ([first, second, ..], _) => beside(node, spot, first, second),
+        ([manager], [first, ..]) => beside(node, spot, manager, first),
+        ([], given) if given.len() < SELECTORS.len() => Some(
             spot.problem(Code::MissingKey, format!("{} does not say which pods are its members", spot.name()))
                 .found(if given.is_empty() {
                     "none of them".to_owned()
                 } else {
                     format!("only {}", all_of(given.iter().copied()))
                 })
-                .expected("`patroni: { namespace, cluster }`, or `namespace`, `members` and `primary`"),
+                .expected(WAYS_TO_MEMBERS)
+                .help(format!("failover managers that are known: {}", all_of(manager::words()))),
         ),
         _ => None,
     }
+}
+
+/// A second thing that says which pods are members.
+fn beside(node: &Node, spot: &Spot<'_>, manager: &str, second: &str) -> Option<Problem> {
+    let (already, other) = (node.get(manager)?, node.get(second)?);
+    Some(
+        Problem::at(
+            Code::Contradiction,
+            &other.key_at,
+            &spot.path.key(second),
+            format!("`{second}` stands beside `{manager}`"),
+        )
+        .found(format!("`{manager}` and `{second}`"))
+        .expected(WAYS_TO_MEMBERS)
+        .also(&already.key_at, "this already says where the members are"),
+    )
 }

@@ -3,6 +3,7 @@
 pub mod backups;
 pub mod cluster;
 pub mod deployments;
+mod marks;
 pub mod postgres;
 pub mod quote;
 pub mod scene;

@@ -1,7 +1,9 @@
 //! Looking at a PostgreSQL cluster in pods: what its labels say, what its Lease says, and what each member says itself.
 
 use crate::spec::estate::PostgresTarget;
+use crate::spec::primary_rule::PrimaryRule;
 use crate::targets::cluster::{ClusterError, Reader};
+use crate::targets::marks::{self, Claim};
 use firedrill_core::sight::{Member, PostgresView, Server, Sight, Standby, TargetView};
 use firedrill_core::time::Known;
 use futures_util::future::join_all;
@@ -52,30 +54,46 @@ impl PostgresEyes {
                 None => Known::Unknown(format!("the Lease {lease} is not there")),
             }),
         };
-        let both = format!("{},{}", self.target.members, self.target.primary);
-        let labelled = self.reader.pods(namespace, &both).await?;
-        let labelled: HashSet<String> = labelled.items.into_iter().filter_map(|p| p.metadata.uid).collect();
-        let asked = pods.items.into_iter().map(|pod| {
-            let uid = pod.metadata.uid.clone().unwrap_or_default();
-            let kept = self.kept.remove(&uid);
-            let labelled = labelled.contains(&uid);
-            let (url, port) = (&self.url, self.target.port);
-            async move {
-                let (mut member, connection) = ask_member(pod, kept, url, port).await;
-                member.labelled_primary = labelled;
-                (member, connection)
+        let labelled: HashSet<String> = match &self.target.primary {
+            PrimaryRule::Label(primary) => {
+                let both = format!("{},{primary}", self.target.members);
+                let labelled = self.reader.pods(namespace, &both).await?;
+                labelled.items.into_iter().filter_map(|p| p.metadata.uid).collect()
             }
+            PrimaryRule::Sql(_) | PrimaryRule::Repmgr(_) => HashSet::new(),
+        };
+        let mut items = pods.items;
+        items.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        let asked = items.into_iter().map(|pod| {
+            let kept = self.kept.remove(pod.metadata.uid.as_deref().unwrap_or_default());
+            ask_member(pod, kept, &self.url, &self.target)
         });
-        let mut members = Vec::new();
-        for (member, connection) in join_all(asked).await {
-            if let Some(connection) = connection {
+        let (mut members, mut claims) = (Vec::new(), Vec::new());
+        for (mut member, answer) in join_all(asked).await {
+            if let Some(connection) = answer.connection {
                 self.kept.insert(member.uid.clone(), connection);
             }
+            member.labelled_primary = labelled.contains(&member.uid);
             members.push(member);
+            claims.push(answer.claim);
         }
-        members.sort_by(|a, b| a.pod.cmp(&b.pod));
+        marks::mark(&mut members, &claims);
         let view = TargetView::Postgres(PostgresView { members, leader });
         Ok(Sight { target: self.name.clone(), from_ns, to_ns: crate::clock::now(), view })
+    }
+}
+
+/// What came of asking one member's server.
+struct Answer {
+    said: Known<Server>,
+    claim: Claim,
+    /// To be asked again the next time.
+    connection: Option<PgConnection>,
+}
+
+impl Answer {
+    fn nothing(why: impl Into<String>) -> Self {
+        Self { said: Known::Unknown(why.into()), claim: Claim::None, connection: None }
     }
 }
 
@@ -83,16 +101,16 @@ async fn ask_member(
     pod: Pod,
     kept: Option<PgConnection>,
     url: &SecretString,
-    port: u16,
-) -> (Member, Option<PgConnection>) {
+    target: &PostgresTarget,
+) -> (Member, Answer) {
     let status = pod.status.unwrap_or_default();
     let address = status.pod_ip.unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-    let (said, connection) = if address.is_empty() {
-        (Known::Unknown("the pod has no address".to_owned()), None)
+    let answer = if address.is_empty() {
+        Answer::nothing("the pod has no address")
     } else {
-        ask_server(kept, url, &address, port).await
+        ask_server(kept, url, &address, target).await
     };
     let member = Member {
         pod: pod.metadata.name.unwrap_or_default(),
@@ -103,31 +121,37 @@ async fn ask_member(
         terminating: pod.metadata.deletion_timestamp.is_some(),
         restarts: containers.iter().map(|c| u32::try_from(c.restart_count).unwrap_or(0)).sum(),
         container_id: containers.first().and_then(|c| c.container_id.clone()),
-        said,
+        said: answer.said.clone(),
     };
-    (member, connection)
+    (member, answer)
 }
 
-async fn ask_server(
-    kept: Option<PgConnection>,
-    url: &SecretString,
-    address: &str,
-    port: u16,
-) -> (Known<Server>, Option<PgConnection>) {
+async fn ask_server(kept: Option<PgConnection>, url: &SecretString, address: &str, target: &PostgresTarget) -> Answer {
+    // What it said, never how it was asked: the URL holds a password.
+    let told = |e: sqlx::Error| brief(&e);
     let asked = async {
         let mut connection = match kept {
             Some(connection) => connection,
-            None => member_options(url, address, port)?.connect().await?,
+            None => options(url, address, target).map_err(told)?.connect().await.map_err(told)?,
         };
-        let server = ask(&mut connection).await?;
-        Ok::<_, sqlx::Error>((server, connection))
+        let server = ask(&mut connection).await.map_err(told)?;
+        let claim = marks::ask(&mut connection, &target.primary).await?;
+        Ok::<_, String>(Answer { said: Known::Known(server), claim, connection: Some(connection) })
     };
     match tokio::time::timeout(MEMBER_TIMEOUT, asked).await {
-        Ok(Ok((server, connection))) => (Known::Known(server), Some(connection)),
-        // What it said, never how it was asked: the URL holds a password.
-        Ok(Err(e)) => (Known::Unknown(brief(&e)), None),
-        Err(_) => (Known::Unknown(format!("no answer within {} ms", MEMBER_TIMEOUT.as_millis())), None),
+        Ok(Ok(answer)) => answer,
+        Ok(Err(why)) => Answer::nothing(why),
+        Err(_) => Answer::nothing(format!("no answer within {} ms", MEMBER_TIMEOUT.as_millis())),
     }
+}
+
+/// As [`member_options`]; repmgr's record is in a database of its own, and everything else can be asked there too.
+fn options(url: &SecretString, address: &str, target: &PostgresTarget) -> Result<PgConnectOptions, sqlx::Error> {
+    let options = member_options(url, address, target.port)?;
+    Ok(match &target.primary {
+        PrimaryRule::Repmgr(database) => options.database(database),
+        PrimaryRule::Label(_) | PrimaryRule::Sql(_) => options,
+    })
 }
 
 /// The connection options of one member: those of the service, at the member's own address.

@@ -7,6 +7,7 @@
 mod crash;
 mod demo;
 mod doctor;
+mod finding;
 mod journal_first;
 mod kill_primary;
 mod refused;

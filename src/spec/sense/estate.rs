@@ -5,10 +5,11 @@ use crate::faults::FAULTS;
 use crate::filers::FilerSpec;
 use crate::probes::ProbeSpec;
 use crate::spec::calendar;
-use crate::spec::estate::{BackupsTarget, Estate, S3, Selection, StagingTarget, Target};
+use crate::spec::estate::{BackupsTarget, Estate, PostgresTarget, S3, Selection, StagingTarget, Target};
 use crate::spec::load::Located;
 use crate::spec::nearest::{nearest, one_of};
 use crate::spec::path::NodePath;
+use crate::spec::primary_rule::PrimaryRule;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
 use crate::spec::selector;
@@ -75,15 +76,8 @@ fn target(finder: &mut Finder<'_>, it: &Estate, name: &Name, target: &Target) {
     let path = |rest: &str| format!("targets.{name}.{rest}");
     match target {
         Target::Postgres(db) => {
-            for (key, text) in [("members", &db.members), ("primary", &db.primary)] {
-                selector_at(finder, &path(&format!("postgres.{key}")), text);
-            }
-            if db.members.trim() == db.primary.trim() {
-                finder.tell(&path("postgres.primary"), Code::Contradiction, "`primary` selects every member", |p| {
-                    p.found("the same selector as `members`")
-                        .expected("the label that only the primary has, for example `role=primary`")
-                });
-            }
+            selector_at(finder, &path("postgres.members"), &db.members);
+            primary_rule(finder, &path("postgres.primary"), db);
             secret(finder, &path("postgres.url"), &db.url);
             port(finder, &path("postgres.port"), db.port);
         }
@@ -115,6 +109,22 @@ fn target(finder: &mut Finder<'_>, it: &Estate, name: &Name, target: &Target) {
             not_a_source(finder, it, &path("staging.server.url"), &server.url);
             finder.text(&path("staging.server.marker"), &server.marker);
         }
+    }
+}
+
+fn primary_rule(finder: &mut Finder<'_>, path: &str, db: &PostgresTarget) {
+    match &db.primary {
+        PrimaryRule::Label(text) => {
+            selector_at(finder, path, text);
+            if db.members.trim() == text.trim() {
+                finder.tell(path, Code::Contradiction, "`primary` selects every member", |p| {
+                    p.found("the same selector as `members`")
+                        .expected("the label that only the primary has, for example `role=primary`")
+                });
+            }
+        }
+        PrimaryRule::Sql(query) => finder.text(&format!("{path}.sql"), query),
+        PrimaryRule::Repmgr(database) => finder.text(&format!("{path}.repmgr"), database),
     }
 }
 

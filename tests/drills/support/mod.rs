@@ -6,3 +6,4 @@ pub mod place;
 pub mod points;
 pub mod runner;
 pub mod scene;
+pub mod servers;

@@ -3,6 +3,8 @@
 use firedrill::spec::estate::{Estate, Target};
 use firedrill::spec::experiment::Experiment;
 use firedrill::spec::load::{find_estate, load, load_estate, parse_estate, parse_experiment};
+use firedrill::spec::manager;
+use firedrill::spec::primary_rule::PrimaryRule;
 use std::path::{Path, PathBuf};
 
 const EXPERIMENT: &str = "experiment: shop\ntitle: Es kommt zurück\nowner: sre@shop.example\nobjectives: { rto: 1m }\n\
@@ -32,19 +34,34 @@ fn an_alias_stands_where_it_is_used() {
 }
 
 #[test]
-fn patroni_stands_for_its_labels() {
+fn a_failover_manager_stands_for_its_labels() {
     let target = |how: &str| {
         let text =
             format!("environment: shop\nallow: []\ntargets:\n  db: {{ postgres: {{ {how}, url: {{ env: DB }} }} }}\n");
-        parse_estate("a.yaml", text.as_bytes()).unwrap().value.targets.into_values().next().unwrap()
+        let loaded = parse_estate("a.yaml", text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        let json = serde_json::to_string(&loaded.value).unwrap();
+        assert_eq!(serde_json::from_str::<Estate>(&json).unwrap(), loaded.value, "{how}");
+        loaded.value.targets.into_values().next().unwrap()
     };
+    for manager in manager::words() {
+        let Target::Postgres(db) = target(&format!("{manager}: {{ namespace: shop, cluster: orders }}")) else {
+            panic!("no database")
+        };
+        assert_eq!((db.namespace.as_str(), db.port), ("shop", 5432));
+        assert!(db.members.contains("=orders"), "{db:?}");
+        let primary = serde_json::to_string(&db.primary).unwrap();
+        let lease = db.leader_lease.as_ref().map(|l| format!(", leader-lease: {l}")).unwrap_or_default();
+        let written = format!("namespace: shop, members: {:?}, primary: {primary}{lease}", db.members);
+        assert_eq!(target(&written), Target::Postgres(db), "{manager}");
+    }
     let Target::Postgres(db) = target("patroni: { namespace: shop, cluster: orders }") else { panic!("no database") };
-    assert_eq!(db.namespace.as_str(), "shop");
     assert_eq!(db.members, "cluster-name=orders");
-    assert!(db.primary.contains("cluster-name=orders") && db.primary.contains("role in (primary,master)"));
-    assert_eq!(db.port, 5432);
-    let written = format!("namespace: shop, members: {:?}, primary: {:?}", db.members, db.primary);
-    assert_eq!(target(&written), Target::Postgres(db));
+    assert_eq!(db.primary, PrimaryRule::Label("role in (primary,master)".to_owned()));
+    let query = "primary: { sql: \"select not pg_is_in_recovery()\" }";
+    let Target::Postgres(db) = target(&format!("namespace: shop, members: app=pg, {query}")) else {
+        panic!("no database")
+    };
+    assert_eq!(db.primary, PrimaryRule::Sql("select not pg_is_in_recovery()".to_owned()));
 }
 
 #[test]

@@ -1,0 +1,152 @@
+//! The label schemes of failover managers: from a manager's name and a cluster's to the selectors of its members and of its
+//! primary. A scheme says what a manager writes on its pods by default, as its documentation has it; none of them is
+//! certified, and a label alone never decides.
+
+use crate::spec::primary_rule::PrimaryRule;
+use crate::spec::scalar::Name;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A cluster that a failover manager looks after, by its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ManagedCluster {
+    /// The namespace of its pods.
+    pub namespace: Name,
+    /// What its manager calls it: a scope, a Cluster's name, a Helm release.
+    pub cluster: Name,
+}
+
+/// What marks the primary, before it is in a target.
+#[derive(Clone, Copy, Debug)]
+enum Marks {
+    Label(&'static str),
+    Repmgr(&'static str),
+}
+
+/// Whether the manager elects on a Lease of the cluster's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Election {
+    OnLease,
+    Elsewhere,
+}
+
+/// How one failover manager marks its pods.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheme {
+    /// The word that stands for it in an estate.
+    pub word: &'static str,
+    /// The selector of the database pods; `{}` is the cluster's name.
+    members: &'static str,
+    primary: Marks,
+    election: Election,
+}
+
+/// Every manager whose labels are known.
+///
+/// - `patroni`: "Kubernetes configuration settings" of its documentation: `scope_label` is `cluster-name`, `role_label` is
+///   `role`; the leader's value is `primary` since version 4, `master` before. All of it can be configured otherwise.
+/// - `cloudnative-pg`: "Labels and annotations" of its documentation. `cnpg.io/podRole` tells instances from poolers; jobs
+///   have none. The older label `role` is deprecated there. Newer versions elect on a Lease of the cluster's name.
+/// - `zalando`: the user's guide of postgres-operator (`application=spilo,cluster-name=…,spilo-role=master`); Spilo with
+///   Patroni 4 may be set to `primary`.
+/// - `crunchy`: "Connect to a Postgres cluster" of its documentation, and the `data` label of its instances, which poolers
+///   have not and repository hosts have with another value.
+/// - `percona`: made from the same operator; `primary` in newer versions, `master` in older ones.
+/// - `stackgres`: its tutorials (`app=StackGresCluster,stackgres.io/cluster-name=…`, `stackgres.io/cluster=true` for the pods
+///   of members), `role` as Patroni has it.
+/// - `repmgr`: Bitnami's chart `postgresql-ha`, by its release. It marks no primary: repmgr's own record of nodes is asked.
+pub const SCHEMES: &[Scheme] = &[
+    Scheme {
+        word: "patroni",
+        members: "cluster-name={}",
+        primary: Marks::Label("role in (primary,master)"),
+        election: Election::Elsewhere,
+    },
+    Scheme {
+        word: "cloudnative-pg",
+        members: "cnpg.io/cluster={},cnpg.io/podRole=instance",
+        primary: Marks::Label("cnpg.io/instanceRole=primary"),
+        election: Election::OnLease,
+    },
+    Scheme {
+        word: "zalando",
+        members: "application=spilo,cluster-name={}",
+        primary: Marks::Label("spilo-role in (master,primary)"),
+        election: Election::Elsewhere,
+    },
+    Scheme {
+        word: "crunchy",
+        members: "postgres-operator.crunchydata.com/cluster={},postgres-operator.crunchydata.com/data=postgres",
+        primary: Marks::Label("postgres-operator.crunchydata.com/role in (master,primary)"),
+        election: Election::Elsewhere,
+    },
+    Scheme {
+        word: "percona",
+        members: "postgres-operator.crunchydata.com/cluster={},postgres-operator.crunchydata.com/data=postgres",
+        primary: Marks::Label("postgres-operator.crunchydata.com/role in (primary,master)"),
+        election: Election::Elsewhere,
+    },
+    Scheme {
+        word: "stackgres",
+        members: "app=StackGresCluster,stackgres.io/cluster=true,stackgres.io/cluster-name={}",
+        primary: Marks::Label("role in (primary,master)"),
+        election: Election::Elsewhere,
+    },
+    Scheme {
+        word: "repmgr",
+        members: "app.kubernetes.io/instance={},app.kubernetes.io/component=postgresql,role=data",
+        primary: Marks::Repmgr("repmgr"),
+        election: Election::Elsewhere,
+    },
+];
+
+impl Scheme {
+    /// The scheme of a manager, by its word in an estate.
+    pub fn of(word: &str) -> Option<&'static Self> {
+        SCHEMES.iter().find(|s| s.word == word)
+    }
+
+    /// The selector of a cluster's members.
+    pub fn members(&self, cluster: &Name) -> String {
+        self.members.replace("{}", cluster.as_str())
+    }
+
+    /// What marks the primary among them.
+    pub fn primary(&self) -> PrimaryRule {
+        match self.primary {
+            Marks::Label(selector) => PrimaryRule::Label(selector.to_owned()),
+            Marks::Repmgr(database) => PrimaryRule::Repmgr(database.to_owned()),
+        }
+    }
+
+    /// The Lease on which a cluster's members elect, where the manager has one.
+    pub fn leader_lease(&self, cluster: &Name) -> Option<Name> {
+        (self.election == Election::OnLease).then(|| cluster.clone())
+    }
+}
+
+/// The words of all schemes, in the order of documentation.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    SCHEMES.iter().map(|s| s.word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::selector;
+
+    #[test]
+    fn every_scheme_makes_selectors_that_kubernetes_takes() {
+        let cluster = Name::parse("orders").unwrap();
+        for scheme in SCHEMES {
+            let members = scheme.members(&cluster);
+            assert_eq!(selector::check(&members), Ok(()), "{}", scheme.word);
+            assert!(members.contains("=orders") && !members.contains("{}"), "{members}");
+            if let PrimaryRule::Label(primary) = scheme.primary() {
+                assert_eq!(selector::check(&format!("{members},{primary}")), Ok(()), "{}", scheme.word);
+            }
+        }
+        assert_eq!(Scheme::of("cloudnative-pg").unwrap().leader_lease(&cluster), Some(cluster));
+    }
+}
