@@ -5,6 +5,7 @@
 //! ```text
 //! cli       words in, exit code out; the only place that prints
 //! doctor    whether what drills need is there: files, rights, secrets, servers, programs
+//! agent     what this program does in a pod on a target's node: kills or stops one container's processes
 //! runner    one order of events, each durable before it counts; a crew that does what the core's `next` says
 //! effects   the only place that changes the world: apply, look, undo, each with a permit
 //! works     long work with phases: restores, reading the ledger back
@@ -27,6 +28,7 @@
 //! - State and report are made of records and samples alone, so a dead runner's drill ends as a live one's.
 //! - What nobody saw is unknown, never a default.
 
+pub mod agent;
 pub mod cli;
 pub mod doctor;
 pub mod effects;

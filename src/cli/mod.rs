@@ -69,6 +69,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    #[command(name = "node-agent", hide = true)]
+    NodeAgent(crate::agent::NodeAgent),
     #[command(name = "sandbox-part", hide = true)]
     SandboxPart {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -123,6 +125,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match line.command {
         Command::SandboxPart { args } => return firedrill_sandbox::part_main(args),
         Command::ScratchKeeper { args } => return crate::scratch::scratch_keeper_main(args),
+        Command::NodeAgent(agent) => runtime(|| node_agent(agent)),
         Command::Check(c) => c.go(&setting),
         Command::Schema(c) => c.go(),
         Command::Completions { shell } => {
@@ -141,6 +144,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Report(c) => runtime(|| c.go(&setting)),
     }
     .into()
+}
+
+async fn node_agent(agent: crate::agent::NodeAgent) -> Exit {
+    let mut stops = signals::Stops::hear("the agent only ends when its time is over");
+    match agent.serve(stops.next()).await {
+        Ok(()) => Exit::Pass,
+        Err(why) => {
+            out::error(&why);
+            Exit::Refused
+        }
+    }
 }
 
 fn runtime<F: Future<Output = Exit>>(command: impl FnOnce() -> F) -> Exit {

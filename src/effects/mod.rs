@@ -1,12 +1,18 @@
 //! The hands: the only place that changes the world. One file per primitive, each with three calls (apply, look, undo) and
 //! no loop, retry or judgement inside.
 
+mod agent;
+pub(crate) mod agent_words;
 pub mod database;
 mod delete;
+mod evict;
 mod ledger;
 mod lock;
+pub(crate) mod own_pod;
 mod scale;
 pub mod scratch;
+mod strike;
+mod switchover;
 
 use crate::faults::FaultSpec;
 use crate::scratch::Scratch;
@@ -72,6 +78,12 @@ impl Hands {
             Effect::Lock { lease, key } => (lock::apply(self, lease, key, permit).await, Vec::new()),
             Effect::Scale { object, was, put } => (scale::apply(self, object, *was, *put, permit).await, Vec::new()),
             Effect::Delete { pod, grace_s } => (delete::apply(self, pod, *grace_s, permit).await, Vec::new()),
+            Effect::Evict { pod, grace_s } => (Box::pin(evict::apply(self, pod, *grace_s, permit)).await, Vec::new()),
+            Effect::Switchover { member, api, .. } => {
+                (Box::pin(switchover::apply(api, member, permit)).await, Vec::new())
+            }
+            Effect::Agent(agent) => (Box::pin(agent::apply(self, agent, permit)).await, Vec::new()),
+            Effect::Strike { agent, victim, blow } => Box::pin(strike::apply(self, agent, victim, *blow, permit)).await,
             Effect::Ledger { target } => (ledger::apply(self, target, permit).await, Vec::new()),
             Effect::Scratch { target, dir } => (self.make_scratch(target, dir, permit).await, Vec::new()),
             Effect::Database { target } => match self.staging_server(target).await {
@@ -90,7 +102,10 @@ impl Hands {
         match effect {
             Effect::Lock { lease, .. } => lock::look(self, lease).await,
             Effect::Scale { object, was, put } => scale::look(self, object, *was, *put).await,
-            Effect::Delete { pod, .. } => delete::look(self, pod).await,
+            Effect::Delete { pod, .. } | Effect::Evict { pod, .. } => delete::look(self, pod).await,
+            Effect::Switchover { api, .. } => Box::pin(switchover::look(api)).await,
+            Effect::Agent(agent) => Box::pin(agent::look(self, agent)).await,
+            Effect::Strike { agent, victim, blow } => Box::pin(strike::look(self, agent, victim, *blow)).await,
             Effect::Ledger { target } => ledger::look(self, target).await,
             Effect::Scratch { dir, .. } => Ok((scratch::look(Path::new(dir), &self.drill), Version::default())),
             Effect::Database { target } => {
@@ -108,7 +123,10 @@ impl Hands {
         match effect {
             Effect::Lock { lease, .. } => lock::undo(self, lease, seen, permit).await,
             Effect::Scale { object, was, .. } => scale::undo(self, object, *was, seen, permit).await,
-            Effect::Delete { .. } => Err("a deleted pod cannot be given back".to_owned()),
+            Effect::Delete { .. } | Effect::Evict { .. } => Err("a deleted pod cannot be given back".to_owned()),
+            Effect::Switchover { .. } => Err("a role that was handed over is not fetched back".to_owned()),
+            Effect::Agent(agent) => Box::pin(agent::undo(self, agent, seen, permit)).await,
+            Effect::Strike { agent, .. } => Box::pin(strike::undo(self, agent, seen, permit)).await,
             Effect::Ledger { target } => ledger::undo(self, target, permit).await,
             Effect::Scratch { target, dir } => self.end_scratch(target, dir).await,
             Effect::Database { target } => {
@@ -136,9 +154,14 @@ impl Hands {
     pub async fn touch(&self, effect: &Effect, epoch: u64) -> Result<(), String> {
         match effect {
             Effect::Scale { object, .. } => scale::touch(self, object, epoch).await,
-            Effect::Delete { pod, .. } => delete::touch(self, pod, epoch).await,
+            Effect::Delete { pod, .. } | Effect::Evict { pod, .. } => delete::touch(self, pod, epoch).await,
+            Effect::Strike { agent, .. } => Box::pin(strike::touch(self, agent, epoch)).await,
             Effect::Ledger { target } => ledger::touch(self, target).await,
-            Effect::Lock { .. } | Effect::Scratch { .. } | Effect::Database { .. } => Ok(()),
+            Effect::Lock { .. }
+            | Effect::Agent(_)
+            | Effect::Switchover { .. }
+            | Effect::Scratch { .. }
+            | Effect::Database { .. } => Ok(()),
         }
     }
 

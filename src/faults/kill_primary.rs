@@ -1,6 +1,7 @@
 //! `kill-primary`: the primary of a database cluster is removed, and another must take over.
 
-use crate::faults::arming::{self, RANK_FAULT};
+use crate::faults::arming;
+use crate::faults::kill_way;
 use crate::faults::{Fault, Reach};
 use crate::guards::common;
 use crate::guards::preflight::Preflight;
@@ -10,9 +11,8 @@ use crate::targets::cluster::{ClusterError, Right};
 use crate::targets::postgres::PostgresEyes;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::Landing;
-use firedrill_core::effect::{Effect, Kind, ObjectRef};
 use firedrill_core::event::Refusal;
-use firedrill_core::plan::{Fact, Heal, Plan, Stage, Step};
+use firedrill_core::plan::{Fact, Plan};
 use firedrill_core::sight::{Member, PostgresView, Server, Sight, TargetView};
 use firedrill_core::time::{Known, Mono};
 use schemars::JsonSchema;
@@ -27,8 +27,15 @@ pub struct KillPrimary {
     /// How.
     #[serde(default)]
     pub by: KillBy,
-    /// For `delete-pod`: how long the pod may take to stop; the pod's own grace period by default.
+    /// For `delete-pod` and `evict`: how long the pod may take to stop; the pod's own grace period by default.
     pub grace: Option<Span>,
+    /// For `crash`: until when the container is killed again whenever it is started again. Without it the container is
+    /// restarted in place, and nobody has to take over.
+    pub hold_down: Option<HoldDown>,
+    /// For `hold-down`: when it ends at the latest; 45 s by default.
+    pub at_most: Option<Span>,
+    /// For `freeze`: after how long the processes go on; 45 s by default.
+    pub r#for: Option<Span>,
 }
 
 /// How a primary is removed.
@@ -38,21 +45,38 @@ pub enum KillBy {
     /// Its pod is deleted, with its UID as the precondition.
     #[default]
     DeletePod,
+    /// Its pod is evicted: deleted if the disruption budgets let it go.
+    Evict,
+    /// Patroni is asked to hand its role to another member.
+    Switchover,
+    /// All processes of its container are killed at once, from its node.
+    Crash,
+    /// All processes of its container are stopped for a while, from its node.
+    Freeze,
+}
+
+/// Until when a container that was killed is kept down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldDown {
+    /// Until another member is primary.
+    UntilPromoted,
 }
 
 impl KillPrimary {
     /// An example, for documentation and tests.
     pub const SAMPLE: &'static str = "kill-primary: { target: orders-db, by: delete-pod }";
+    /// How long a container is kept down, or stopped, where nothing else is said.
+    pub(crate) const LASTS: Span = Span::secs(45);
 }
 
 impl Fault for KillPrimary {
     const REACH: Reach = Reach::Cluster;
-    const RIGHTS: &'static [Right] = &[
-        Right::to("get", "", "pods"),
-        Right::to("list", "", "pods"),
-        Right::to("delete", "", "pods"),
-        Right::to("patch", "", "pods"),
-    ];
+    const RIGHTS: &'static [Right] = kill_way::RIGHTS;
+
+    fn rights(&self) -> &'static [Right] {
+        self.by.rights()
+    }
 
     fn targets(&self) -> Vec<&Name> {
         vec![&self.target]
@@ -63,7 +87,8 @@ impl Fault for KillPrimary {
         let (target, url) = scene.postgres(&self.target)?;
         let namespace = target.namespace.as_str();
         let unseen = |e: ClusterError| common::unseen(&e);
-        let admitted = common::admit(scene, preflight, (namespace, "kill-primary"), Self::RIGHTS).await?;
+        let words: Vec<&str> = ["kill-primary"].into_iter().chain(self.by.opt_in()).collect();
+        let admitted = common::admit(scene, preflight, (namespace, &words), self.rights()).await?;
         if admitted.is_none() {
             return Ok(None);
         }
@@ -80,24 +105,13 @@ impl Fault for KillPrimary {
         let lease = common::lock_lease(namespace, &server.system_identifier);
         common::lock(reader, preflight, &lease).await.map_err(unseen)?;
 
+        let Some(way) = self.way(scene, preflight, target, primary).await? else { return Ok(None) };
         let mut steps = arming::steps(scene, Some((lease, server.system_identifier.clone())));
-        steps.push(Step {
-            stage: Stage::Inject,
-            rank: RANK_FAULT,
-            effect: Effect::Delete {
-                pod: ObjectRef {
-                    kind: Kind::Pod,
-                    namespace: namespace.to_owned(),
-                    name: primary.pod.clone(),
-                    uid: Some(primary.uid.clone()),
-                },
-                grace_s: self.grace.map(|g| u32::try_from(g.duration().as_secs()).unwrap_or(u32::MAX)),
-            },
-        });
+        let heal = way.into_steps(&mut steps);
         Ok(Some(Plan {
             fault: "kill-primary".to_owned(),
             steps,
-            heal: Heal::Itself,
+            heal,
             watch: vec![self.target.to_string()],
             members: u16::try_from(view.members.len()).unwrap_or(u16::MAX),
             ledger: arming::ledgered(scene),
@@ -106,23 +120,8 @@ impl Fault for KillPrimary {
         }))
     }
 
-    /// The pod with the planned UID is gone, or going: a kill cannot be undone by anybody.
-    fn landed(&self, plan: &Plan, _injected: Mono, seen: &[Sight]) -> Landing {
-        let uid = plan.steps.iter().find_map(|s| match &s.effect {
-            Effect::Delete { pod, .. } => pod.uid.clone(),
-            _ => None,
-        });
-        let gone = seen.iter().find(|sight| match &sight.view {
-            TargetView::Postgres(view) => !view.members.iter().any(|m| Some(&m.uid) == uid.as_ref() && !m.terminating),
-            TargetView::Deployments(_) => false,
-        });
-        match gone {
-            Some(sight) => Landing::Landed {
-                at: sight.to_ns,
-                evidence: format!("the pod with uid {} is gone or going", uid.unwrap_or_default()),
-            },
-            None => Landing::NotYet,
-        }
+    fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing {
+        kill_way::landed(plan, injected, seen)
     }
 }
 

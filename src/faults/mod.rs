@@ -2,6 +2,7 @@
 
 mod arming;
 pub mod kill_primary;
+pub mod kill_way;
 pub mod restore_backup;
 pub mod scale_to_zero;
 
@@ -29,8 +30,14 @@ pub(crate) trait Fault {
     /// What it has to reach.
     const REACH: Reach;
 
-    /// What its runner must be allowed in the namespace of each of its targets, besides the lock: the plan and its undo.
+    /// What its runner must be allowed in the namespace of each of its targets, besides the lock: the plan and its undo, in
+    /// every way of doing it.
     const RIGHTS: &'static [Right];
+
+    /// The same, in the way that is asked for.
+    fn rights(&self) -> &'static [Right] {
+        Self::RIGHTS
+    }
 
     /// The targets it names.
     fn targets(&self) -> Vec<&Name>;
@@ -93,6 +100,11 @@ macro_rules! faults {
             /// What the looks at its targets say: not yet, landed, or undone by somebody.
             pub fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing {
                 match self { $(Self::$spec(f) => f.landed(plan, injected, seen)),+ }
+            }
+
+            /// What its runner must be allowed in the namespaces of its targets, besides the lock.
+            pub fn rights(&self) -> &'static [Right] {
+                match self { $(Self::$spec(f) => f.rights()),+ }
             }
 
             /// The word in `method` and in `allow`.

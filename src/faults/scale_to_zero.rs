@@ -63,7 +63,7 @@ impl Fault for ScaleToZero {
         let target = scene.deployments(&self.target)?;
         let namespace = target.namespace.as_str();
         let unseen = |e: ClusterError| common::unseen(&e);
-        let admitted = common::admit(scene, preflight, (namespace, "scale-to-zero"), Self::RIGHTS).await?;
+        let admitted = common::admit(scene, preflight, (namespace, &["scale-to-zero"]), Self::RIGHTS).await?;
         let Some(uid) = admitted else { return Ok(None) };
         let found = selected(reader, target).await.map_err(unseen)?;
         fit(target, &found, preflight);

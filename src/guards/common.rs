@@ -44,7 +44,7 @@ pub async fn namespace(
     reader: &Reader,
     preflight: &mut Preflight,
     name: &str,
-    word: &str,
+    wanted: &[&str],
 ) -> Result<Option<String>, ClusterError> {
     let found: Option<Namespace> = reader.namespace(name).await?;
     let Some(found) = found else {
@@ -57,11 +57,14 @@ pub async fn namespace(
     let allow = found.metadata.annotations.as_ref().and_then(|a| a.get(ALLOW_ANNOTATION)).cloned();
     let words: Vec<&str> = allow.as_deref().unwrap_or_default().split(',').map(str::trim).collect();
     let shown = allow.clone().unwrap_or_else(|| "no annotation".to_owned());
+    let missing: Vec<&str> = wanted.iter().filter(|w| !words.contains(w)).copied().collect();
+    let complete = words.iter().filter(|w| !w.is_empty()).chain(&missing).copied().collect::<Vec<_>>().join(",");
+    let overwrite = if allow.is_some() { " --overwrite" } else { "" };
     let help = format!(
-        "Who owns the namespace allows it: kubectl annotate namespace {name} {ALLOW_ANNOTATION}={}",
-        allow.as_deref().filter(|a| !a.is_empty()).map_or_else(|| word.to_owned(), |a| format!("{a},{word}"))
+        "Who owns the namespace allows it: kubectl annotate{overwrite} namespace {name} {ALLOW_ANNOTATION}={complete}"
     );
-    preflight.require(OPT_IN, word, shown, Known::Known(words.contains(&word)), help);
+    let ok = Known::Known(missing.is_empty());
+    preflight.require(OPT_IN, wanted.join(", "), shown, ok, help);
     Ok(found.metadata.uid)
 }
 
@@ -87,13 +90,13 @@ pub const CLUSTER_RIGHTS: &[Right] = &[
 pub async fn admit(
     scene: &Scene,
     preflight: &mut Preflight,
-    (name, word): (&str, &str),
+    (name, words): (&str, &[&str]),
     rights: &[Right],
 ) -> Result<Option<String>, Refusal> {
     let reader = scene.reader()?;
     let unseen = |e: ClusterError| unseen(&e);
     window(scene, preflight, jiff::Timestamp::now());
-    let uid = namespace(reader, preflight, name, word).await.map_err(unseen)?;
+    let uid = namespace(reader, preflight, name, words).await.map_err(unseen)?;
     if preflight.refused() {
         return Ok(None);
     }
@@ -105,7 +108,7 @@ pub async fn admit(
 ///
 /// # Errors
 /// When the cluster cannot be asked.
-async fn permissions(
+pub async fn permissions(
     reader: &Reader,
     preflight: &mut Preflight,
     namespace: &str,

@@ -227,7 +227,14 @@ async fn versions(shared: &Shared, plan: &Plan, steps: &[StepId]) -> Result<Vec<
 }
 
 fn makes_something(effect: &Effect) -> bool {
-    matches!(effect, Effect::Lock { .. } | Effect::Ledger { .. } | Effect::Scratch { .. } | Effect::Database { .. })
+    matches!(
+        effect,
+        Effect::Lock { .. }
+            | Effect::Agent(_)
+            | Effect::Ledger { .. }
+            | Effect::Scratch { .. }
+            | Effect::Database { .. }
+    )
 }
 
 fn words(holding: &Holding) -> String {

@@ -265,6 +265,7 @@ fn notable(event: &Event, drill: &Drill) -> Option<String> {
         Event::NotLanded(why) => format!("did not land: {why}"),
         Event::Unsustained { by } => format!("not sustained: undone by {by}"),
         Event::LossSeen => "the loss is seen by the probes".to_owned(),
+        Event::PromotionSeen { by } => format!("{by} took over; letting the old primary go"),
         Event::HealBegan => "bringing it back".to_owned(),
         Event::WaveReady(n) => format!("wave {} is back and ready", n + 1),
         Event::Redundant => "redundancy is back".to_owned(),

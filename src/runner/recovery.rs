@@ -72,12 +72,13 @@ fn take(journal: &Journal, drill: &str) -> Result<Option<DrillLock>, RunError> {
     DrillLock::take(journal.dir(), drill).map_err(|source| RunError::Lock { path: journal.dir().to_owned(), source })
 }
 
-/// A lock whose creation was on its way when its runner died, and that landed after the drill was closed, is released.
+/// A lock, or an agent, whose creation was on its way when its runner died, and that landed after the drill was closed, is put
+/// away.
 async fn release_late_locks(journal: &Journal, drill: &str) -> Result<(), RunError> {
     let (records, _) = journal.records(drill).await?;
     let state = replayed(&records)?;
     let Some(plan) = &state.plan else { return Ok(()) };
-    let late = plan.ids().filter(|id| matches!(plan.step(*id).effect, Effect::Lock { .. }));
+    let late = plan.ids().filter(|id| matches!(plan.step(*id).effect, Effect::Lock { .. } | Effect::Agent(_)));
     let late: Vec<(StepId, UndoPermit)> =
         late.filter_map(|id| UndoPermit::of_late_arrival(&state, id).map(|permit| (id, permit))).collect();
     if late.is_empty() {
@@ -90,7 +91,7 @@ async fn release_late_locks(journal: &Journal, drill: &str) -> Result<(), RunErr
         if let Ok((Holding::Ours, version)) = prepared.hands.look(effect).await
             && let Err(why) = prepared.hands.undo(effect, &version, permit).await
         {
-            tracing::warn!(object = effect.object(), why, "a lock that landed late could not be released");
+            tracing::warn!(object = effect.object(), why, "a lock or an agent that landed late could not be put away");
         }
     }
     Ok(())

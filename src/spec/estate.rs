@@ -91,10 +91,33 @@ pub struct PostgresTarget {
     /// The port on which each member's pod address answers.
     #[serde(default = "default_port")]
     pub port: u16,
+    /// The port on which Patroni's REST API answers at each member's pod address.
+    #[serde(default = "default_patroni_port")]
+    pub patroni_port: u16,
+    /// How processes on a member's node are reached, for `by: crash` and `by: freeze`.
+    pub agent: Option<Box<AgentPlace>>,
 }
 
 fn default_port() -> u16 {
     5432
+}
+
+fn default_patroni_port() -> u16 {
+    8008
+}
+
+/// Where and as what the agent of a drill runs: a pod on the primary's node that sees the node's processes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AgentPlace {
+    /// An image that holds this very program as `firedrill` on its PATH.
+    pub image: String,
+    /// The namespace of the pod; one of its own that admits pods with the node's process namespace.
+    pub namespace: Name,
+    /// The service account of the pod, in that namespace.
+    pub service_account: Name,
+    /// The database's container in its pod; not needed where it is the only one.
+    pub container: Option<Name>,
 }
 
 /// A PostgreSQL cluster in pods, found by its failover manager or by `namespace`, `members` and `primary`.
@@ -129,6 +152,11 @@ struct PostgresYaml {
     /// The port on which each member's pod address answers.
     #[serde(default = "default_port")]
     port: u16,
+    /// The port on which Patroni's REST API answers at each member's pod address.
+    #[serde(default = "default_patroni_port")]
+    patroni_port: u16,
+    /// How processes on a member's node are reached, for `by: crash` and `by: freeze`.
+    agent: Option<Box<AgentPlace>>,
 }
 
 /// For editors: one manager and nothing that says the same, or all selectors.
@@ -150,7 +178,7 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
     type Error = &'static str;
 
     fn try_from(yaml: PostgresYaml) -> Result<Self, Self::Error> {
-        let PostgresYaml { namespace, members, primary, leader_lease, url, port, .. } = yaml;
+        let PostgresYaml { namespace, members, primary, leader_lease, url, port, patroni_port, agent, .. } = yaml;
         let managers = [
             ("patroni", yaml.patroni),
             ("cloudnative-pg", yaml.cloudnative_pg),
@@ -169,9 +197,11 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
                 leader_lease: leader_lease.or_else(|| scheme.leader_lease(&cluster)),
                 url,
                 port,
+                patroni_port,
+                agent,
             }),
             (None, None, Some(namespace), Some(members), Some(primary)) => {
-                Ok(Self { namespace, members, primary, leader_lease, url, port })
+                Ok(Self { namespace, members, primary, leader_lease, url, port, patroni_port, agent })
             }
             _ => Err("either one failover manager, or `namespace`, `members` and `primary`"),
         }

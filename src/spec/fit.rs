@@ -2,6 +2,7 @@
 //! are fine enough for the objective.
 
 use crate::faults::FaultSpec;
+use crate::faults::kill_primary::{KillBy, KillPrimary};
 use crate::probes::ProbeSpec;
 use crate::spec::calendar;
 use crate::spec::estate::{Estate, Selection, Target};
@@ -54,6 +55,7 @@ impl Fit<'_> {
             FaultSpec::KillPrimary(kill) => {
                 self.target(&format!("{path}.target"), &kill.target, "postgres", word);
                 self.loss_is_measured(&kill.target);
+                self.agent_is_there(path, kill);
             }
             FaultSpec::ScaleToZero(scale) => {
                 self.target(&format!("{path}.target"), &scale.target, "deployments", word);
@@ -86,6 +88,27 @@ impl Fit<'_> {
                     .see(&estate.source, "targets", "the targets")
             }),
         }
+    }
+
+    /// Processes on a node are only reached by an agent there.
+    fn agent_is_there(&mut self, path: &str, kill: &KillPrimary) {
+        let estate = self.estate;
+        let Some(Target::Postgres(target)) = estate.value.targets.get(&kill.target) else { return };
+        if !matches!(kill.by, KillBy::Crash | KillBy::Freeze) || target.agent.is_some() {
+            return;
+        }
+        let name = &kill.target;
+        self.finder.tell(
+            &format!("{path}.by"),
+            Code::MissingKey,
+            format!("`{name}` has no agent that could do this from its node"),
+            |p| {
+                p.found("a `postgres` target without `agent`")
+                    .expected("`agent: { image, namespace, service-account }` at the target")
+                    .help("see docs/faults/kill-primary.md for what it is, and whether you want it")
+                    .see(&estate.source, &format!("targets.{name}.postgres"), format!("`{name}` is described here"))
+            },
+        );
     }
 
     /// A loss can only be told by a ledger in the very database that is hit.

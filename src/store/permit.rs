@@ -15,6 +15,12 @@ impl InjectPermit {
         Self { step, version }
     }
 
+    /// One without a journal, to hold an effect against a server.
+    #[cfg(test)]
+    pub(crate) fn for_a_test() -> Self {
+        Self { step: StepId(0), version: Version::default() }
+    }
+
     /// The step it is for.
     pub fn step(&self) -> StepId {
         self.step

@@ -243,12 +243,17 @@ impl Reader {
         use k8s_openapi::api::authorization::v1::{
             ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
         };
+        let (resource, subresource) = match right.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (right.resource, None),
+        };
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
                     namespace: Some(namespace.to_owned()),
                     group: Some(right.group.to_owned()),
-                    resource: Some(right.resource.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    subresource,
                     verb: Some(right.verb.to_owned()),
                     ..ResourceAttributes::default()
                 }),
@@ -326,7 +331,7 @@ pub struct ServerSaid {
 pub struct Right {
     /// The API group; empty for the core.
     pub group: &'static str,
-    /// The resource in the plural.
+    /// The resource in the plural; a part of it as in a Role (`pods/eviction`).
     pub resource: &'static str,
     /// The verb.
     pub verb: &'static str,

@@ -4,6 +4,7 @@ pub mod backups;
 pub mod cluster;
 pub mod deployments;
 mod marks;
+pub mod patroni;
 pub mod postgres;
 pub mod quote;
 pub mod scene;

@@ -6,6 +6,10 @@ use firedrill_core::report::{Exercise, Ledger, Report, ResidueState, Verdict};
 use firedrill_core::sample::View;
 use firedrill_core::time::Known;
 use firedrill_sandbox::estate::postgres::switches::{Manner, Replication, Standby, Switches};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -135,6 +139,71 @@ async fn a_primary_that_is_restarted_in_place_did_not_exercise_the_promotion_tha
     assert_eq!(found(&report), "restart in place");
     assert!(report.judgement.cause.starts_with("Not exercised"), "{:?}", report.judgement);
     assert_eq!(ledger(&report).lost, 0);
+    left::assert_nothing(&scene, &runner).await;
+    scene.stop().await;
+}
+
+/// A budget over every pod of the database that needs `least` of them; once its controller has counted them.
+async fn budget(scene: &Scene, least: i32) {
+    let api: Api<PodDisruptionBudget> = Api::namespaced(scene.client(), scene.namespace());
+    let set = &scene.sandbox.facts().database.stateful_set;
+    let budget: PodDisruptionBudget = serde_json::from_value(json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": { "name": "orders" },
+        "spec": { "minAvailable": least, "selector": { "matchLabels": { "app": set } } }
+    }))
+    .unwrap();
+    #[expect(clippy::disallowed_methods, reason = "who owns the database, not firedrill")]
+    api.create(&PostParams::default(), &budget).await.unwrap();
+    let counted = async {
+        loop {
+            let status = api.get("orders").await.unwrap().status.unwrap_or_default();
+            if status.current_healthy == 2 && status.disruptions_allowed == 2 - least {
+                return;
+            }
+            tokio::time::sleep(crate::support::scene::LOOK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(SOON, counted).await.expect("the budget is counted");
+}
+
+async fn forget_budget(scene: &Scene) {
+    let api: Api<PodDisruptionBudget> = Api::namespaced(scene.client(), scene.namespace());
+    #[expect(clippy::disallowed_methods, reason = "who owns the database, not firedrill")]
+    api.delete("orders", &kube::api::DeleteParams::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_eviction_asks_the_budget_and_evicts_only_what_was_planned() {
+    let scene = Scene::start().await;
+    let experiment = scene.write(&files::kill_primary_by("evict", "promotion", "1s"));
+    let evictions = || {
+        let entries = scene.changes().into_iter().filter(|e| e.subresource == "eviction");
+        entries.map(|e| (e.code, e.body)).collect::<Vec<_>>()
+    };
+
+    budget(&scene, 2).await;
+    let runner = Runner::new(&scene, "held-back");
+    let report = runner.run(&experiment).await.verdict(Verdict::Inconclusive, 3);
+    let told = serde_json::to_string(&report).unwrap();
+    assert!(told.contains("a PodDisruptionBudget does not let the pod go"), "{:?}", report.judgement);
+    assert_eq!(report.residue.state, ResidueState::Clean);
+    assert_eq!(evictions().iter().map(|(code, _)| *code).collect::<Vec<_>>(), [Some(429)], "asked once, and not again");
+    left::assert_nothing(&scene, &runner).await;
+    forget_budget(&scene).await;
+
+    budget(&scene, 1).await;
+    let runner = Runner::new(&scene, "let-go");
+    let report = runner.run(&experiment).await.verdict(Verdict::Pass, 0);
+    assert_eq!(report.exercised.status, Exercise::AsExpected, "{:?}", report.exercised);
+    let asked = evictions();
+    assert_eq!(asked.len(), 2);
+    let (code, body) = &asked[1];
+    assert_eq!(*code, Some(201));
+    for precondition in ["uid", "resourceVersion"] {
+        let at = format!("/deleteOptions/preconditions/{precondition}");
+        assert!(body.pointer(&at).is_some_and(|v| v.as_str().is_some_and(|v| !v.is_empty())), "{precondition}: {body}");
+    }
+    assert!(scene.changes().iter().all(|e| (e.verb.as_str(), e.resource.as_str()) != ("delete", "pods")));
     left::assert_nothing(&scene, &runner).await;
     scene.stop().await;
 }

@@ -4,6 +4,7 @@
 //! so that undo, recovery after a crash and the scaling back of a drill are the same code on the same data.
 
 use crate::rule::{Rule, weakened};
+use crate::time::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,54 @@ impl std::fmt::Display for ObjectRef {
     }
 }
 
+/// Whose processes an agent on a node acts on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Victim {
+    /// The pod, with its UID.
+    pub pod: ObjectRef,
+    /// The container, by its name in the pod.
+    pub container: String,
+    /// The container's id as the kubelet tells it (`containerd://…`): another id is another start of it.
+    pub container_id: String,
+}
+
+/// What an agent on a node does to the processes of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blow {
+    /// All are killed, once. The kubelet starts the container again.
+    Crash,
+    /// All are killed, and so is whatever is started in their place, until they are let go.
+    HoldDown {
+        /// When they are let go at the latest, counted from the first kill.
+        at_most_ns: Nanos,
+    },
+    /// All are stopped, and go on when they are let go.
+    Freeze {
+        /// When they are let go at the latest, counted from the stop.
+        for_ns: Nanos,
+    },
+}
+
+/// A pod on a node that can send signals there, and does nothing until it is told to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Agent {
+    /// The pod; its name belongs to the drill alone.
+    pub pod: ObjectRef,
+    /// The node of its victim.
+    pub node: String,
+    /// The image that holds this program.
+    pub image: String,
+    /// The service account it runs as.
+    pub service_account: String,
+    /// Whom it acts on.
+    pub victim: Victim,
+    /// What it does.
+    pub blow: Blow,
+    /// After how many seconds the kubelet ends it, whatever happened to the runner.
+    pub lifetime_s: u32,
+}
+
 /// A change of the world. Closed and versioned with the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -86,6 +135,33 @@ pub enum Effect {
         /// How long it may take to stop, seconds; its own grace period when `None`.
         grace_s: Option<u32>,
     },
+    /// A pod is evicted: deleted if the disruption budgets let it go, on the same conditions.
+    Evict {
+        /// The pod.
+        pod: ObjectRef,
+        /// How long it may take to stop, seconds; its own grace period when `None`.
+        grace_s: Option<u32>,
+    },
+    /// The failover manager is asked to hand the leader's role to another member.
+    Switchover {
+        /// The leader's pod.
+        pod: ObjectRef,
+        /// The leader's name as the failover manager has it; it refuses when that is not the leader any more.
+        member: String,
+        /// The address of the failover manager's API at that pod: `http://10.0.0.1:8008`.
+        api: String,
+    },
+    /// An agent on a node, idle.
+    Agent(Box<Agent>),
+    /// That agent is told to act, on condition of its pod's version.
+    Strike {
+        /// The agent's pod.
+        agent: ObjectRef,
+        /// Whom it acts on.
+        victim: Victim,
+        /// What it does.
+        blow: Blow,
+    },
     /// The ledger's table on a database, and the rows of this drill in it.
     Ledger {
         /// The target, by its name in the estate.
@@ -109,9 +185,13 @@ impl Effect {
     /// A name for what the effect changes; no two steps of a plan may share it.
     pub fn object(&self) -> String {
         match self {
-            Self::Lock { lease: object, .. } | Self::Scale { object, .. } | Self::Delete { pod: object, .. } => {
-                object.to_string()
-            }
+            Self::Lock { lease: object, .. }
+            | Self::Scale { object, .. }
+            | Self::Delete { pod: object, .. }
+            | Self::Evict { pod: object, .. } => object.to_string(),
+            Self::Agent(agent) => agent.pod.to_string(),
+            Self::Switchover { pod, .. } => format!("leader's role of {pod}"),
+            Self::Strike { victim, .. } => format!("processes of {} in {}", victim.container, victim.pod),
             Self::Ledger { target } => format!("ledger table of {target}"),
             Self::Scratch { dir, .. } => format!("scratch {dir}"),
             Self::Database { target } => format!("database of {target}"),
@@ -127,6 +207,18 @@ impl Effect {
                 Some(s) => format!("delete {pod} (uid {}) with {s} s of grace", pod.uid.as_deref().unwrap_or("?")),
                 None => format!("delete {pod} (uid {})", pod.uid.as_deref().unwrap_or("?")),
             },
+            Self::Evict { pod, grace_s } => match grace_s {
+                Some(s) => format!("evict {pod} (uid {}) with {s} s of grace", pod.uid.as_deref().unwrap_or("?")),
+                None => format!("evict {pod} (uid {})", pod.uid.as_deref().unwrap_or("?")),
+            },
+            Self::Switchover { pod, member, api } => {
+                format!("ask the failover manager at {api} to hand the role of {member} ({pod}) to another member")
+            }
+            Self::Agent(agent) => format!(
+                "make {} from {} as {} on node {}: idle, sees that node's processes, may signal them, ends after {} s",
+                agent.pod, agent.image, agent.service_account, agent.node, agent.lifetime_s
+            ),
+            Self::Strike { victim, blow, .. } => format!("{} (uid {})", blow.describe(victim), victim.uid()),
             Self::Ledger { target } => format!("write this drill's rows into the ledger table of {target}"),
             Self::Scratch { dir, .. } => format!("make a throwaway PostgreSQL in {dir}"),
             Self::Database { target } => format!("restore into the empty database of {target}"),
@@ -136,9 +228,61 @@ impl Effect {
     /// How a runner that was paused and overtaken is kept from still performing it.
     pub fn fence(&self) -> Fence {
         match self {
-            Self::Scale { .. } | Self::Delete { .. } | Self::Lock { .. } => Fence::OnVersion,
+            Self::Scale { .. }
+            | Self::Delete { .. }
+            | Self::Evict { .. }
+            | Self::Lock { .. }
+            | Self::Agent(_)
+            | Self::Strike { .. } => Fence::OnVersion,
             Self::Scratch { .. } => Fence::Local,
-            Self::Ledger { .. } | Self::Database { .. } => Fence::LockOnly,
+            Self::Ledger { .. } | Self::Database { .. } | Self::Switchover { .. } => Fence::LockOnly,
+        }
+    }
+
+    /// The pod that the effect takes the primary's role from, if that is what it does.
+    pub fn takes(&self) -> Option<&ObjectRef> {
+        match self {
+            Self::Delete { pod, .. } | Self::Evict { pod, .. } | Self::Switchover { pod, .. } => Some(pod),
+            Self::Strike { victim, .. } => Some(&victim.pod),
+            Self::Lock { .. }
+            | Self::Scale { .. }
+            | Self::Agent(_)
+            | Self::Ledger { .. }
+            | Self::Scratch { .. }
+            | Self::Database { .. } => None,
+        }
+    }
+}
+
+impl Victim {
+    /// The pod's UID.
+    pub fn uid(&self) -> &str {
+        self.pod.uid.as_deref().unwrap_or("?")
+    }
+}
+
+impl Blow {
+    /// What is done, in words.
+    fn describe(self, victim: &Victim) -> String {
+        let whose = format!("all processes of {} in {}", victim.container, victim.pod);
+        match self {
+            Self::Crash => format!("kill {whose}, once"),
+            Self::HoldDown { at_most_ns } => {
+                format!(
+                    "kill {whose}, again and again until another is primary, for at most {} s",
+                    at_most_ns.as_secs_f64()
+                )
+            }
+            Self::Freeze { for_ns } => format!("stop {whose} for {} s", for_ns.as_secs_f64()),
+        }
+    }
+
+    /// How long it lasts at most.
+    pub fn lasts_ns(self) -> Nanos {
+        match self {
+            Self::Crash => Nanos::ZERO,
+            Self::HoldDown { at_most_ns } => at_most_ns,
+            Self::Freeze { for_ns } => for_ns,
         }
     }
 }
@@ -221,9 +365,16 @@ pub fn judge(effect: &Effect, reply: Option<&Reply>, seen: &Holding) -> Move {
     let applied = matches!(reply, Some(Reply::Applied));
     match (effect, seen) {
         // A delete that was confirmed is one, even while the pod is still to be seen.
-        (Effect::Delete { .. }, Holding::Prior) if !applied => Move::Settle(Undone::NeverApplied),
-        (Effect::Delete { .. }, _) => Move::Settle(Undone::Irreversible),
+        (Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. }, seen) => {
+            let never = *seen == Holding::Prior && !applied;
+            Move::Settle(if never { Undone::NeverApplied } else { Undone::Irreversible })
+        }
         (_, Holding::Ours) => Move::Write,
+        // What was killed stays so: only what kept it down is let go.
+        (Effect::Strike { blow: Blow::Crash | Blow::HoldDown { .. }, .. }, seen) => {
+            let never = *seen == Holding::Prior && !applied;
+            Move::Settle(if never { Undone::NeverApplied } else { Undone::Irreversible })
+        }
         (Effect::Scale { .. }, Holding::Other(_)) if weakened(Rule::LeaveOthersValues) => Move::Write,
         (_, Holding::ByDeadMan) => Move::Settle(Undone::ByDeadMan),
         (Effect::Scale { .. }, Holding::Gone) => Move::Settle(Undone::Superseded("it was deleted".to_owned())),

@@ -68,6 +68,11 @@ pub enum Event {
     },
     /// Users lost the service, as the fault meant: no ready endpoint, and the probes that watch it are down.
     LossSeen,
+    /// Another member was seen to have taken over from the one that is kept down: it may be let go.
+    PromotionSeen {
+        /// Its pod.
+        by: String,
+    },
     /// firedrill begins to bring the service back.
     HealBegan,
     /// A wave was put back and is ready.

@@ -110,6 +110,9 @@ pub struct Evidence {
     pub after: Vec<PrimarySeen>,
     /// How the old primary left, or why that is not known. Not leaving is known as an unchanged sight.
     pub departure: Known<Departure>,
+    /// How it is known that the old primary was lost with no chance to give its role away, when that is known from what was
+    /// done to it.
+    pub lost: Option<String>,
     /// The ledger's acknowledgements over the whole drill, in order; empty without a ledger that can tell servers.
     pub acknowledgements: Vec<AckRun>,
 }
@@ -211,7 +214,15 @@ fn promotion_seen(evidence: &Evidence, successor: &PrimarySeen) -> Exercise {
 /// The kind of a promotion, by how the old primary left.
 fn promotion(evidence: &Evidence, new_by_ns: Mono, timelines: Option<(u32, u32)>, took_over: String) -> Exercise {
     let old = &evidence.before.member;
-    let (what, how) = match &evidence.departure {
+    let (what, how) = match (&evidence.lost, &evidence.departure) {
+        (Some(how), _) => (Known::Known(Exercised::Failover), how.clone()),
+        (None, departure) => by_departure(old, departure, new_by_ns),
+    };
+    Exercise { what, promoted: Known::Known(true), timelines, because: vec![took_over, how] }
+}
+
+fn by_departure(old: &str, departure: &Known<Departure>, new_by_ns: Mono) -> (Known<Exercised>, String) {
+    match departure {
         Known::Unknown(why) => {
             let why = format!("how {old} left is not known: {why}");
             (Known::Unknown(why.clone()), why)
@@ -223,8 +234,7 @@ fn promotion(evidence: &Evidence, new_by_ns: Mono, timelines: Option<(u32, u32)>
             (Known::Known(Exercised::Failover), format!("{old} never released the leader's lock: it was lost"))
         }
         Known::Known(Departure { gone, released_ns: Known::Unknown(why) }) => by_order(old, *gone, new_by_ns, why),
-    };
-    Exercise { what, promoted: Known::Known(true), timelines, because: vec![took_over, how] }
+    }
 }
 
 /// Without a lock to watch, the order tells: who wrote beside the old primary was given the role.
@@ -312,6 +322,7 @@ mod tests {
             before: seen(50, "db-0", 1),
             after,
             departure: Known::Known(Departure { gone, released_ns: released }),
+            lost: None,
             acknowledgements: Vec::new(),
         }
     }
@@ -335,6 +346,19 @@ mod tests {
         assert!(matches!(exercise.meets(Expected::Failover), Expectation::Weaker(_)));
         assert_eq!(exercise.meets(Expected::Promotion), Expectation::Met);
         assert_eq!(name(&evidence(vec![seen(90, "db-1", 2)], no_lock())).what, Known::Known(Exercised::HandOver));
+    }
+
+    #[test]
+    fn a_primary_that_was_stopped_from_outside_gave_nothing_away() {
+        let mut struck = evidence(vec![seen(150, "db-1", 2), seen(160, "db-0", 1)], no_lock());
+        struck.lost = Some("all its processes were stopped".into());
+        assert_eq!(name(&struck).what, Known::Known(Exercised::Failover));
+        // Nobody took over: what was done to it is not what was exercised.
+        let restarted = PrimarySeen { started: Some("later".into()), ..seen(200, "db-0", 1) };
+        struck.after = vec![restarted];
+        assert_eq!(name(&struck).what, Known::Known(Exercised::RestartInPlace));
+        struck.after = vec![seen(200, "db-0", 1)];
+        assert_eq!(name(&struck).what, Known::Known(Exercised::Nothing));
     }
 
     #[test]

@@ -32,6 +32,11 @@ pub struct Step {
 pub enum Heal {
     /// By itself.
     Itself,
+    /// By itself, when another member takes over; then these steps, which keep the old primary down, are put back at once.
+    Promotion {
+        /// The steps.
+        release: Vec<StepId>,
+    },
     /// By firedrill putting back what it took, wave by wave, each once the one before it is ready.
     Undo {
         /// The steps of each wave.

@@ -32,6 +32,8 @@ pub enum Rule {
     ReadAfterProbing,
     /// A held fault would be let go at once.
     HoldAtLeast,
+    /// What keeps an old primary down would be let go before another has taken over.
+    KeepDownUntilPromoted,
     /// A look from before the undo would count as readiness.
     FreshSights,
     /// A stable run from before redundancy was back would end the measuring.

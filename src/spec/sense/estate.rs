@@ -80,6 +80,10 @@ fn target(finder: &mut Finder<'_>, it: &Estate, name: &Name, target: &Target) {
             primary_rule(finder, &path("postgres.primary"), db);
             secret(finder, &path("postgres.url"), &db.url);
             port(finder, &path("postgres.port"), db.port);
+            port(finder, &path("postgres.patroni-port"), db.patroni_port);
+            if let Some(agent) = &db.agent {
+                finder.text(&path("postgres.agent.image"), &agent.image);
+            }
         }
         Target::Deployments(deployments) => match &deployments.select {
             Selection::All => {}

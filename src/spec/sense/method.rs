@@ -2,6 +2,7 @@
 
 use super::{BLINK, DAY, Finder, HOUR};
 use crate::faults::FaultSpec;
+use crate::faults::kill_primary::{KillBy, KillPrimary};
 use crate::faults::restore_backup::{BackupSelection, Requirement, RestoreBackup, RestoreChecks};
 use crate::faults::scale_to_zero::ScaleToZero;
 use crate::spec::experiment::Experiment;
@@ -13,7 +14,7 @@ use crate::spec::scalar::{Bytes, Span};
 pub(super) fn operation(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultSpec) {
     match fault {
         FaultSpec::KillPrimary(kill) => {
-            finder.within("method[0].kill-primary.grace", kill.grace, Span::secs(0), HOUR);
+            kill_way(finder, kill);
             needs(finder, "rto", it.objectives.rto, "how long users may be without the service");
             needs(finder, "rpo", it.objectives.rpo, "how much acknowledged data may be lost; `0s` for none");
             no_use(finder, "restore", it.objectives.restore, "nothing is restored");
@@ -59,6 +60,30 @@ pub(super) fn operation(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultS
             backup(finder, restore);
             checks(finder, &restore.verify);
         }
+    }
+}
+
+fn kill_way(finder: &mut Finder<'_>, kill: &KillPrimary) {
+    let path = |key: &str| format!("method[0].kill-primary.{key}");
+    finder.within(&path("grace"), kill.grace, Span::secs(0), HOUR);
+    finder.within(&path("at-most"), kill.at_most, Span::secs(1), HOUR);
+    finder.within(&path("for"), kill.r#for, Span::secs(1), HOUR);
+    let held = kill.hold_down.is_some();
+    let stray = [
+        (
+            "grace",
+            kill.grace.is_some(),
+            matches!(kill.by, KillBy::DeletePod | KillBy::Evict),
+            "`delete-pod` and `evict`",
+        ),
+        ("hold-down", held, kill.by == KillBy::Crash, "`crash`"),
+        ("at-most", kill.at_most.is_some(), held, "`hold-down`"),
+        ("for", kill.r#for.is_some(), kill.by == KillBy::Freeze, "`freeze`"),
+    ];
+    for (key, _, _, of) in stray.into_iter().filter(|(_, is_there, fits, _)| *is_there && !fits) {
+        finder.tell(&path(key), Code::Contradiction, format!("`{key}` means nothing here"), |p| {
+            p.found(format!("`{key}`")).expected(format!("it belongs to {of}")).help("remove it, or choose that way")
+        });
     }
 }
 

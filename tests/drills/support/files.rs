@@ -65,13 +65,18 @@ fn experiment(name: &str, body: &str) -> String {
 
 /// The primary is killed; `expect` is what must have happened, `baseline` how long all is watched before.
 pub fn kill_primary(expect: &str, baseline: &str) -> String {
+    kill_primary_by("delete-pod", expect, baseline)
+}
+
+/// The same, in another way.
+pub fn kill_primary_by(by: &str, expect: &str, baseline: &str) -> String {
     experiment(
         "kill-primary",
         &format!(
             "objectives: {{ rto: 30s, rpo: 0s }}
 probes: [orders-write]
 method:
-  - kill-primary: {{ target: orders-db, by: delete-pod }}
+  - kill-primary: {{ target: orders-db, by: {by} }}
 baseline: {{ for: {baseline} }}
 recover: {{ expect: {expect}, stable-for: 2s, deadline: 45s }}
 "

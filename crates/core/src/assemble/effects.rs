@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::identity::target_name;
 use crate::drill::Phase;
-use crate::effect::{Effect, Reply, StepId, Undone};
+use crate::effect::{Blow, Effect, Reply, StepId, Undone};
 use crate::event::Event;
 use crate::plan::{Heal, Stage};
 use crate::report::{
@@ -52,11 +52,12 @@ fn line(case: &Case<'_>, id: StepId) -> EffectLine {
         Phase::Undone(Undone::NeverApplied) | Phase::Planned | Phase::Replied(Reply::Rejected(_)) => {
             UndoOutcome::NeverApplied
         }
-        Phase::Undone(Undone::ByDeadMan) => UndoOutcome::Reverted("a dead-man agent".to_owned()),
+        Phase::Undone(Undone::ByDeadMan) => UndoOutcome::Reverted(match effect {
+            Effect::Strike { .. } => "its agent, when its time was over".to_owned(),
+            _ => "a dead-man agent".to_owned(),
+        }),
         Phase::Undone(Undone::Superseded(what)) => UndoOutcome::Superseded(what.clone()),
-        Phase::Undone(Undone::Irreversible) => UndoOutcome::Irreversible(
-            "a pod that was deleted is not given back; its successor took its place".to_owned(),
-        ),
+        Phase::Undone(Undone::Irreversible) => UndoOutcome::Irreversible(final_words(&effect).to_owned()),
         Phase::Intended(_) | Phase::Replied(_) => UndoOutcome::Outstanding {
             why: failed.unwrap_or_else(|| "it was not put back yet".to_owned()),
             by_hand: by_hand(&effect),
@@ -67,7 +68,11 @@ fn line(case: &Case<'_>, id: StepId) -> EffectLine {
         done: effect.describe(),
         prior: match &effect {
             Effect::Scale { was, .. } => Known::Known(format!("replicas {was}")),
-            Effect::Delete { pod, .. } => Known::Known(format!("uid {}", pod.uid.clone().unwrap_or_default())),
+            Effect::Delete { pod, .. } | Effect::Evict { pod, .. } => {
+                Known::Known(format!("uid {}", pod.uid.clone().unwrap_or_default()))
+            }
+            Effect::Switchover { member, .. } => Known::Known(format!("{member} is the leader")),
+            Effect::Strike { victim, .. } => Known::Known(format!("running as {}", victim.container_id)),
             _ => Known::Known("not there".to_owned()),
         },
         outcome,
@@ -75,6 +80,15 @@ fn line(case: &Case<'_>, id: StepId) -> EffectLine {
             || nobody_looked("it could not be looked at, or was not done"),
             |r| Known::Known(case.clock.moment_of(&r.at)),
         ),
+    }
+}
+
+/// Why an effect cannot be given back.
+fn final_words(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Switchover { .. } => "a role that was handed over is not fetched back",
+        Effect::Strike { .. } => "processes that were killed are not given back; nothing kills them any more",
+        _ => "a pod that was deleted is not given back; its successor took its place",
     }
 }
 
@@ -87,7 +101,16 @@ fn by_hand(effect: &Effect) -> String {
             ns = object.namespace,
             name = object.name
         ),
-        Effect::Delete { .. } => "nothing: its controller makes a new one".to_owned(),
+        Effect::Agent(agent) => format!("kubectl -n {} delete pod {}", agent.pod.namespace, agent.pod.name),
+        Effect::Strike { agent, blow: Blow::Crash | Blow::HoldDown { .. }, .. } => {
+            format!("kubectl -n {} delete pod {}", agent.namespace, agent.name)
+        }
+        Effect::Strike { agent, victim, blow: Blow::Freeze { .. } } => format!(
+            "kubectl -n {} delete pod {}; if it is gone already: kubectl -n {} delete pod {}, which ends what is stopped in it",
+            agent.namespace, agent.name, victim.pod.namespace, victim.pod.name
+        ),
+        Effect::Switchover { .. } => "nothing: whether the role moved is to be seen at the cluster itself".to_owned(),
+        Effect::Delete { .. } | Effect::Evict { .. } => "nothing: its controller makes a new one".to_owned(),
         Effect::Ledger { .. } => {
             "delete from firedrill.ledger, or drop the schema firedrill if nobody else uses it".to_owned()
         }

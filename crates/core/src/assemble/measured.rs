@@ -90,7 +90,7 @@ fn recovery(case: &Case<'_>, watch: &Watch) -> Option<Recovery> {
     }
     let settings = &case.opening.settings;
     let healer = match &case.plan()?.heal {
-        Heal::Itself => Healer::Itself,
+        Heal::Itself | Heal::Promotion { .. } => Healer::Itself,
         Heal::Undo { .. } | Heal::Work => Healer::Firedrill {
             began_ns: case.heal_began().unwrap_or(watch.ended_ns),
             detect_and_decide_ns: case.opening.brief.objectives.detect_and_decide_ns,

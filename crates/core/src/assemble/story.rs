@@ -131,6 +131,12 @@ fn line(case: &Case<'_>, record: &Record) -> Option<EventLine> {
         Event::LossSeen => {
             make(EventKind::Note, "loss seen", "users lost the service".to_owned(), "the probes".to_owned())
         }
+        Event::PromotionSeen { by } => make(
+            EventKind::Step,
+            "let go",
+            format!("{by} took over: the old primary is no longer kept down"),
+            "looks at the target".to_owned(),
+        ),
         Event::HealBegan => {
             make(EventKind::RecoveryBegan, "bringing back", "firedrill began to bring it back".to_owned(), journal)
         }

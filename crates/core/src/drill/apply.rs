@@ -90,7 +90,9 @@ impl Drill {
     /// Whether these effects may be performed now.
     pub(crate) fn may_intend(&self, intents: &[Intent]) -> Result<(), &'static str> {
         let plan = self.plan.as_ref().ok_or("an intent without a plan")?;
-        if (self.undoing.is_some() || self.heal_began.is_some()) && !weakened(Rule::NoIntentWhileUndoing) {
+        if (self.undoing.is_some() || self.heal_began.is_some() || self.promoted.is_some())
+            && !weakened(Rule::NoIntentWhileUndoing)
+        {
             return Err("an intent while undoing");
         }
         if self.stopped() && !weakened(Rule::StoppedMeansStopped) {
@@ -165,6 +167,11 @@ impl Drill {
             if of_waves != plan.stage(Stage::Inject).collect::<Vec<_>>() {
                 return Err("waves that are not exactly the injected steps");
             }
+        }
+        if let Heal::Promotion { release } = &plan.heal
+            && release.iter().any(|id| usize::from(id.0) >= plan.steps.len() || plan.step(*id).stage != Stage::Inject)
+        {
+            return Err("what is let go at the promotion is not of the fault");
         }
         let fresh = StepState {
             phase: Phase::Planned,
@@ -278,6 +285,13 @@ impl Drill {
             Event::NotLanded(why) => once(&mut self.not_landed, why.clone())?,
             Event::Unsustained { by } => once(&mut self.unsustained, by.clone())?,
             Event::LossSeen => once(&mut self.loss_seen, now)?,
+            Event::PromotionSeen { .. } => {
+                let kept_down = self.plan.as_ref().is_some_and(|p| matches!(p.heal, Heal::Promotion { .. }));
+                if !kept_down || self.landed.is_none() || self.undoing.is_some() {
+                    return Err("a promotion of nothing that was kept down");
+                }
+                once(&mut self.promoted, now)?;
+            }
             Event::HealBegan => {
                 if self.landed.is_none() || self.undoing.is_some() {
                     return Err("healing what did not land, or is undone already");

@@ -111,6 +111,8 @@ pub struct Drill {
     pub unsustained: Option<String>,
     /// When the loss was seen by users' eyes.
     pub loss_seen: Option<Mono>,
+    /// When another member was seen to have taken over from the one that is kept down.
+    pub promoted: Option<Mono>,
     /// When firedrill began to heal.
     pub heal_began: Option<Mono>,
     /// How many waves are back and ready.

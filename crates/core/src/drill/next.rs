@@ -2,7 +2,7 @@
 
 use super::{Drill, Phase};
 use crate::effect::StepId;
-use crate::plan::{Heal, Plan, Stage, Work};
+use crate::plan::{Plan, Stage, Work};
 use crate::rule::{Rule, weakened};
 use crate::time::Mono;
 
@@ -101,18 +101,20 @@ impl Drill {
             return;
         }
         if self.heal_began.is_none()
+            && self.promoted.is_none()
             && let Some(injecting) = self.stage(plan, Stage::Inject)
         {
             actions.push(injecting);
             return;
         }
-        if let (Heal::Undo { waves, .. }, Some(_)) = (&plan.heal, self.heal_began) {
+        let open = self.let_go_now(plan);
+        if !open.is_empty() {
             if !self.fenced {
                 actions.extend(self.to_fence(now).map(Action::Fence));
                 return;
             }
-            let open = self.waves_now(waves).flatten().copied();
-            actions.extend(open.filter(|id| self.owed(*id) && self.undo_is_due(*id, now)).map(Action::Undo));
+            actions
+                .extend(open.into_iter().filter(|id| self.owed(*id) && self.undo_is_due(*id, now)).map(Action::Undo));
         }
         actions.extend(self.work_wanted().map(Action::Work));
     }

@@ -4,6 +4,7 @@ use super::{Drill, Phase, UNDO_FAILURES_MAX};
 use crate::effect::{Effect, Reply, StepId};
 use crate::plan::{Heal, Plan, Stage};
 use crate::rule::{Rule, weakened};
+use crate::sight::TargetView;
 use crate::time::{Mono, Nanos};
 
 impl Drill {
@@ -89,8 +90,8 @@ impl Drill {
         if !self.fenced {
             return Err("a look while a request may still land");
         }
-        if self.undoing.is_none() && !self.in_wave(plan, id) {
-            return Err("a step put back before undoing, and not in its wave");
+        if self.undoing.is_none() && !self.let_go_now(plan).contains(&id) {
+            return Err("a step put back before undoing, and before its turn");
         }
         if plan.step(id).stage == Stage::Arm && self.owes(Stage::Inject) && !weakened(Rule::ArmedAfterInjected) {
             return Err("what was armed, while the fault is owed");
@@ -101,12 +102,28 @@ impl Drill {
         Ok(())
     }
 
-    /// Whether a step is in a wave of a healing fault whose turn it is, or was.
-    fn in_wave(&self, plan: &Plan, id: StepId) -> bool {
-        match (&plan.heal, self.heal_began) {
-            (Heal::Undo { waves, .. }, Some(_)) => self.waves_now(waves).flatten().any(|s| *s == id),
-            _ => false,
+    /// The steps that may be put back before undoing begins: those of the waves whose turn it is, or was, and what keeps the
+    /// old primary down once another has taken over.
+    pub(crate) fn let_go_now(&self, plan: &Plan) -> Vec<StepId> {
+        match &plan.heal {
+            Heal::Undo { waves, .. } if self.heal_began.is_some() => self.waves_now(waves).flatten().copied().collect(),
+            Heal::Promotion { release } if self.promoted.is_some() || weakened(Rule::KeepDownUntilPromoted) => {
+                release.clone()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    /// Another member that was seen to be primary since the fault landed, by name.
+    pub(crate) fn successor(&self, plan: &Plan) -> Option<&str> {
+        let landed = self.landed?;
+        let old = plan.steps.iter().find_map(|s| s.effect.takes())?;
+        self.sights.values().filter(|s| s.to_ns >= landed).find_map(|s| match &s.view {
+            TargetView::Postgres(view) => {
+                view.primaries().find(|(m, _)| Some(&m.uid) != old.uid.as_ref()).map(|(m, _)| m.pod.as_str())
+            }
+            TargetView::Deployments(_) => None,
+        })
     }
 
     /// The waves that may be put back.

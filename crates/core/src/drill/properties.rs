@@ -14,7 +14,14 @@ use proptest::prelude::*;
 const STREAMS: usize = 1;
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    prop_oneof![Just(Scenario::effects()), Just(Scenario::held()), Just(Scenario::killed()), Just(Scenario::restored())]
+    prop_oneof![
+        Just(Scenario::effects()),
+        Just(Scenario::held()),
+        Just(Scenario::killed()),
+        Just(Scenario::kept_down()),
+        Just(Scenario::frozen()),
+        Just(Scenario::restored())
+    ]
 }
 
 fn streams(n: usize) -> Vec<StreamInfo> {
@@ -92,6 +99,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Event::BaselineHeld),
         Just(Event::Fenced),
         Just(Event::LossSeen),
+        Just(Event::PromotionSeen { by: "db-1".to_owned() }),
         Just(Event::HealBegan),
         Just(Event::Stable),
         Just(Event::Redundant),

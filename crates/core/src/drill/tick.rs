@@ -163,6 +163,12 @@ impl Drill {
             return (now >= injected_to.plus(landing_ns))
                 .then(|| Event::NotLanded(format!("nothing of it was seen within {:.0} s", landing_ns.as_secs_f64())));
         };
+        if let Heal::Promotion { .. } = &plan.heal
+            && self.promoted.is_none()
+            && let Some(by) = self.successor(plan)
+        {
+            return Some(Event::PromotionSeen { by: by.to_owned() });
+        }
         // A held fault's recovery is counted from when it is let go.
         let counted_from = match (&plan.heal, self.heal_began) {
             (Heal::Undo { hold_ns, .. }, None) => injected_from.plus(*hold_ns).plus(Nanos(2 * landing_ns.0)),

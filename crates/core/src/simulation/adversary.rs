@@ -192,10 +192,8 @@ impl Options<'_> {
             die.clone()(state);
             state.take_over(s);
         });
-        let carried = s
-            .plan
-            .ids()
-            .any(|id| matches!(s.effect(id), Effect::Scale { .. }) && self.state.world.carries(s.effect(id), id));
+        let watched = |id| matches!(s.effect(id), Effect::Scale { .. } | Effect::Strike { .. });
+        let carried = s.plan.ids().any(|id| watched(id) && self.state.world.carries(s.effect(id), id));
         if carried {
             self.costing(2, "a dead man after", |state| {
                 die.clone()(state);
@@ -236,7 +234,7 @@ impl Options<'_> {
             });
         }
         let brings_back = match s.effect(step) {
-            Effect::Scale { .. } => write == Write::Undo,
+            Effect::Scale { .. } | Effect::Strike { .. } => write == Write::Undo,
             Effect::Delete { .. } => write == Write::Effect,
             _ => false,
         };
@@ -299,6 +297,15 @@ impl State {
                     self.witness.note_dead_man(id);
                 }
             }
+            self.let_go(s, id);
+        }
+    }
+
+    /// An agent whose time is over lets its victim go.
+    pub(super) fn let_go(&mut self, s: &Scenario, id: StepId) {
+        if matches!(s.effect(id), Effect::Strike { .. }) && self.world.carries(s.effect(id), id) {
+            self.world.time_is_over(id);
+            self.witness.note_dead_man(id);
         }
     }
 }

@@ -128,6 +128,7 @@ fn drill_into(into: &mut Both, world: &World, drill: &Drill, left: u8) {
         not_landed,
         unsustained,
         loss_seen,
+        promoted,
         heal_began,
         waves_ready,
         works,
@@ -167,7 +168,7 @@ fn drill_into(into: &mut Both, world: &World, drill: &Drill, left: u8) {
         let injected = injected.map(|(from, to)| (age(world, from), age(world, to)));
         (baseline_held, injected, ago(landed), not_landed.is_some(), unsustained.is_some(), ago(probing_since))
             .hash(into);
-        (ago(loss_seen), ago(heal_began), waves_ready, ago(work_since)).hash(into);
+        (ago(loss_seen), promoted.is_some(), ago(heal_began), waves_ready, ago(work_since)).hash(into);
     }
     for Sight { target: _, from_ns, to_ns, view } in sights.values() {
         (age(world, *from_ns), age(world, *to_ns)).hash(into);

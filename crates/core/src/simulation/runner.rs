@@ -329,6 +329,13 @@ impl State {
         let should = self.witness.should_probe(s);
         self.world.now = Mono((self.world.now.0 / UNIT.0 + 1) * UNIT.0);
         let now = self.world.now;
+        for id in s.plan.ids() {
+            if let Effect::Strike { blow, .. } = s.effect(id)
+                && self.world.things[usize::from(id.0)].struck_for(now) >= Some(blow.lasts_ns())
+            {
+                self.let_go(s, id);
+            }
+        }
         let serving = self.world.serving(&s.plan);
         let Some(runner) = &mut self.runner else { return };
         runner.quiet = runner.quiet.saturating_add(1).min(PATIENCE);
@@ -396,7 +403,11 @@ impl State {
                 // What could not be touched is not fenced; it stays owed.
                 self.world.parked.iter_mut().for_each(|p| p.fenced |= steps.contains(&p.step));
                 for id in steps {
-                    if matches!(s.effect(id), Effect::Scale { .. } | Effect::Delete { .. }) && !Slip::Touch.made() {
+                    let versioned = matches!(
+                        s.effect(id),
+                        Effect::Scale { .. } | Effect::Delete { .. } | Effect::Evict { .. } | Effect::Strike { .. }
+                    );
+                    if versioned && !Slip::Touch.made() {
                         self.world.thing(id).rv += 1;
                     }
                 }
@@ -542,7 +553,8 @@ impl State {
             let t = &self.world.things[usize::from(id.0)];
             match s.effect(*id) {
                 Effect::Scale { put, .. } => t.val == *put && t.pods(self.world.now).0 == 0,
-                Effect::Delete { .. } => t.incarnation > 0,
+                Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } => t.incarnation > 0,
+                Effect::Strike { .. } => t.struck_for(self.world.now).is_some(),
                 _ => true,
             }
         };
@@ -566,7 +578,15 @@ impl State {
 /// Whether a request outlives the process that made it. What is local dies with it; a session of a database is ended by the
 /// fence.
 pub(super) fn travels(effect: &Effect) -> bool {
-    matches!(effect, Effect::Lock { .. } | Effect::Scale { .. } | Effect::Delete { .. })
+    matches!(
+        effect,
+        Effect::Lock { .. }
+            | Effect::Scale { .. }
+            | Effect::Delete { .. }
+            | Effect::Evict { .. }
+            | Effect::Agent(_)
+            | Effect::Strike { .. }
+    )
 }
 
 fn number(version: &Version) -> u64 {

@@ -1,7 +1,7 @@
 //! What is simulated: plans that hold every effect, every way of healing, and every guard.
 
 use super::world::{UNIT, World};
-use crate::effect::{Effect, Kind, ObjectRef, StepId};
+use crate::effect::{Agent, Blow, Effect, Kind, ObjectRef, StepId, Victim};
 use crate::event::{AbortRule, Brief, Objectives, Opening, Settings};
 use crate::plan::{Heal, Ledgered, Plan, Stage, Step};
 use crate::sample::{Stream, StreamInfo, View};
@@ -50,6 +50,21 @@ impl Scenario {
         Self::whole("killed", plan("killed", steps, Heal::Itself, Ledgered::Yes))
     }
 
+    /// A primary that is killed from its node and kept down until another has taken over.
+    pub fn kept_down() -> Self {
+        let blow = Blow::HoldDown { at_most_ns: Nanos(UNIT.0 * 20) };
+        let steps = vec![lock(), ledger(), agent(blow), strike(blow)];
+        let heal = Heal::Promotion { release: vec![StepId(3)] };
+        Self::whole("kept down", plan("kept down", steps, heal, Ledgered::Yes))
+    }
+
+    /// A primary that is stopped for a time; another takes over meanwhile.
+    pub fn frozen() -> Self {
+        let blow = Blow::Freeze { for_ns: Nanos(UNIT.0 * 12) };
+        let steps = vec![lock(), ledger(), agent(blow), strike(blow)];
+        Self::whole("frozen", plan("frozen", steps, Heal::Itself, Ledgered::Yes))
+    }
+
     /// A restore into a scratch and into a database that is there.
     pub fn restored() -> Self {
         let scratch = Effect::Scratch { target: "staging".to_owned(), dir: "/scratch".to_owned() };
@@ -59,8 +74,8 @@ impl Scenario {
     }
 
     /// All of the scenarios with holds, probes and work.
-    pub fn wholes() -> [Self; 3] {
-        [Self::held(), Self::killed(), Self::restored()]
+    pub fn wholes() -> [Self; 5] {
+        [Self::held(), Self::killed(), Self::kept_down(), Self::frozen(), Self::restored()]
     }
 
     fn whole(name: &'static str, plan: Plan) -> Self {
@@ -99,7 +114,7 @@ impl Scenario {
 
     /// What a look at the watched target shows now.
     pub(super) fn sight(&self, world: &World) -> Sight {
-        let view = if self.plan.heal == Heal::Itself {
+        let view = if matches!(self.plan.heal, Heal::Itself | Heal::Promotion { .. }) {
             TargetView::Postgres(self.postgres(world))
         } else {
             TargetView::Deployments(DeploymentsView { deployments: self.deployments(world) })
@@ -126,18 +141,17 @@ impl Scenario {
     }
 
     fn postgres(&self, world: &World) -> PostgresView {
-        let Some((id, _)) =
-            self.plan.ids().map(|id| (id, self.effect(id))).find(|(_, e)| matches!(e, Effect::Delete { .. }))
-        else {
+        let Some((id, _)) = self.plan.ids().map(|id| (id, self.effect(id))).find(|(_, e)| e.takes().is_some()) else {
             return PostgresView::default();
         };
         let thing = &world.things[usize::from(id.0)];
+        let moved = thing.incarnation > 0 || world.taken_over(thing);
         let server = |in_recovery: bool| Server {
             in_recovery,
             system_identifier: "1".to_owned(),
-            timeline: 1 + u32::from(thing.incarnation),
+            timeline: 1 + u32::from(moved),
             lsn: 1,
-            started: thing.incarnation.to_string(),
+            started: u8::from(moved).to_string(),
             standbys: vec![Standby {
                 name: "db-1".to_owned(),
                 state: "streaming".to_owned(),
@@ -157,9 +171,13 @@ impl Scenario {
             container_id: None,
             said: Known::Known(server(!primary)),
         };
-        let mut members = vec![member("db-1", "standby".to_owned(), thing.incarnation > 0)];
+        let mut members = vec![member("db-1", "standby".to_owned(), moved)];
         if world.member_back(thing) {
-            members.push(member("db-0", format!("pod-{}", thing.incarnation), thing.incarnation == 0));
+            let uid = match thing.incarnation {
+                0 => "uid-db-0".to_owned(),
+                n => format!("pod-{n}"),
+            };
+            members.push(member("db-0", uid, !moved));
         }
         PostgresView { members, leader: None }
     }
@@ -187,6 +205,28 @@ fn scale(name: &str, was: i32, rank: u16) -> Step {
 
 fn delete(rank: u16) -> Step {
     Step { stage: Stage::Inject, rank, effect: Effect::Delete { pod: object(Kind::Pod, "db-0"), grace_s: None } }
+}
+
+fn victim() -> Victim {
+    Victim { pod: object(Kind::Pod, "db-0"), container: "postgres".to_owned(), container_id: "1".to_owned() }
+}
+
+fn agent(blow: Blow) -> Step {
+    let agent = Agent {
+        pod: ObjectRef { uid: None, ..object(Kind::Pod, "agent") },
+        node: "node".to_owned(),
+        image: "firedrill".to_owned(),
+        service_account: "agent".to_owned(),
+        victim: victim(),
+        blow,
+        lifetime_s: 60,
+    };
+    arm(1, Effect::Agent(Box::new(agent)))
+}
+
+fn strike(blow: Blow) -> Step {
+    let agent = ObjectRef { uid: None, ..object(Kind::Pod, "agent") };
+    Step { stage: Stage::Inject, rank: 2, effect: Effect::Strike { agent, victim: victim(), blow } }
 }
 
 fn plan(fault: &str, steps: Vec<Step>, heal: Heal, ledger: Ledgered) -> Plan {

@@ -15,6 +15,7 @@ use std::hash::Hash;
 pub(super) struct Witness {
     over: bool,
     began: bool,
+    promoted: bool,
     pub(super) injecting: bool,
     baseline: bool,
     measured: u8,
@@ -42,9 +43,9 @@ impl Witness {
         let set =
             |ids: &[StepId]| ids.iter().copied().filter(|id| !self.settled.contains(id)).collect::<BTreeSet<StepId>>();
         let all: BTreeSet<StepId> = self.settled.iter().copied().collect();
-        let Self { over, began, injecting, baseline, measured, read, probing, lost, .. } = self;
+        let Self { over, began, promoted, injecting, baseline, measured, read, probing, lost, .. } = self;
         let Self { intended, seen_ours, people, revived, closed, .. } = self;
-        let course = (*over, *began, *injecting, *baseline, *measured, *read, *closed);
+        let course = (*over, *began, *promoted, *injecting, *baseline, *measured, *read, *closed);
         let held = if *over { None } else { lost.as_ref().map(age) };
         let baseline = if *baseline { None } else { probing.as_ref().map(age) };
         let sets = [all, set(intended), set(seen_ours), set(people), set(revived)];
@@ -83,6 +84,12 @@ impl Witness {
             Event::Stable | Event::Redundant => self.evidence(event, s, world)?,
             Event::BaselineHeld => self.baseline(s, world)?,
             Event::LossSeen => self.lost = Some(world.now),
+            Event::PromotionSeen { .. } => {
+                self.promoted = true;
+                if !world.things.iter().any(|t| world.taken_over(t)) {
+                    return Err("a promotion that nobody made".to_owned());
+                }
+            }
             Event::HealBegan => self.heal(s, world)?,
             Event::WaveReady(wave) => wave_is_back(usize::from(*wave), s, world)?,
             Event::Replied(answered) if matches!(answered.reply, Reply::Conflict(_)) => {
@@ -190,8 +197,9 @@ impl Witness {
             return Err(format!("the effect of {id:?} before its intent was recorded"));
         }
         // A lock that is made late names a drill that is closed: it keeps others away, harms nothing, and whoever finds it
-        // beside that drill's journal lets it go. A create has no version that could be moved on.
-        if matches!(s.effect(id), Effect::Lock { .. }) {
+        // beside that drill's journal lets it go. So does an agent, which nobody will tell to act. A create has no version
+        // that could be moved on.
+        if matches!(s.effect(id), Effect::Lock { .. } | Effect::Agent(_)) {
             return Ok(());
         }
         if fenced {
@@ -217,6 +225,9 @@ impl Witness {
         if matches!(step.effect, Effect::Lock { .. }) && s.plan.ids().any(|other| other != id && carried(&other)) {
             return Err("the lock let go while something is left".to_owned());
         }
+        if matches!(s.plan.heal, Heal::Promotion { .. }) && !self.over && !self.promoted {
+            return Err(format!("{id:?} let go before another had taken over"));
+        }
         if let (Heal::Undo { waves, .. }, false) = (&s.plan.heal, self.over) {
             let mine = waves.iter().position(|w| w.contains(&id)).unwrap_or_default();
             if waves[..mine].iter().flatten().any(|id| carried(id) || down(*id, s, world)) {
@@ -236,7 +247,7 @@ impl Witness {
         for id in s.plan.ids() {
             let thing = &world.things[usize::from(id.0)];
             let effect = s.effect(id);
-            let late_lock = matches!(effect, Effect::Lock { .. }) && self.settled.contains(&id);
+            let late_lock = matches!(effect, Effect::Lock { .. } | Effect::Agent(_)) && self.settled.contains(&id);
             if world.carries(effect, id) && !late_lock {
                 return Err(format!("{} is left", effect.describe()));
             }
@@ -272,7 +283,7 @@ fn wave_is_back(wave: usize, s: &Scenario, world: &World) -> Result<(), String> 
 pub(super) fn too_late(s: &Scenario, world: &World) -> Result<(), String> {
     let left = |id: StepId| {
         let t = &world.things[usize::from(id.0)];
-        world.carries(s.effect(id), id) || t.pods(world.now).1 < t.val
+        world.carries(s.effect(id), id) || t.pods(world.now).1 < t.val || !world.member_back(t)
     };
     if s.plan.heal == Heal::Work || s.plan.stage(Stage::Inject).any(left) {
         return Ok(());

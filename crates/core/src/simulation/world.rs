@@ -31,6 +31,8 @@ pub(super) struct Thing {
     pub(super) incarnation: u8,
     /// When it changed last.
     changed: Mono,
+    /// When an agent's blow landed, if it did.
+    struck: Option<Mono>,
     /// Until when it does not become ready.
     pub(super) stuck_until: Mono,
     /// How often the step's own effect landed.
@@ -93,7 +95,13 @@ impl Thing {
                 if ready { self.val } else { self.before },
             )
         });
-        (self.val, self.marked, self.dead_man, self.incarnation, ready, self.person)
+        let struck = self.struck.map(|at| now.map(|now| now.since(at).min(FAILOVER)));
+        (self.val, self.marked, self.dead_man, self.incarnation, ready, self.person, struck)
+    }
+
+    /// How long ago an agent's blow landed, if it did.
+    pub(super) fn struck_for(&self, now: Mono) -> Option<Nanos> {
+        self.struck.map(|at| now.since(at))
     }
 
     /// How many pods of a Deployment exist, and how many of them are ready.
@@ -128,7 +136,7 @@ impl World {
         let thing = |effect: &Effect| Thing {
             val: match effect {
                 Effect::Scale { was, .. } => *was,
-                Effect::Delete { .. } => 1,
+                Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } => 1,
                 _ => 0,
             },
             before: 0,
@@ -137,6 +145,7 @@ impl World {
             rv: 1,
             incarnation: 0,
             changed: Mono::default(),
+            struck: None,
             stuck_until: Mono::default(),
             landed: 0,
             person: None,
@@ -156,6 +165,7 @@ impl World {
         self.now = Mono(UNIT.0);
         for thing in &mut self.things {
             thing.changed = Mono::default();
+            thing.struck = thing.struck.map(|_| Mono::default());
         }
     }
 
@@ -167,8 +177,12 @@ impl World {
             Effect::Scale { was, .. } if t.dead_man && t.val == *was => Holding::ByDeadMan,
             Effect::Scale { was, .. } if t.val == *was && !t.marked => Holding::Prior,
             Effect::Scale { .. } => Holding::Other(t.val.to_string()),
-            Effect::Delete { .. } if t.incarnation == 0 => Holding::Prior,
-            Effect::Delete { .. } => Holding::Gone,
+            Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } if t.incarnation == 0 => {
+                Holding::Prior
+            }
+            Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } => Holding::Gone,
+            Effect::Strike { .. } if t.val == 0 && t.struck.is_none() => Holding::Prior,
+            Effect::Strike { .. } if t.val == 0 && t.dead_man => Holding::ByDeadMan,
             _ if t.val == 1 => Holding::Ours,
             _ => Holding::Gone,
         };
@@ -181,32 +195,44 @@ impl World {
         let t = self.thing(id);
         let moved = rv.is_some_and(|rv| rv != t.rv);
         match (write, effect) {
-            (Write::Effect, Effect::Scale { .. } | Effect::Delete { .. }) if moved && t.incarnation == 0 => {
-                return Err(Refused::Conflict);
-            }
+            (
+                Write::Effect,
+                Effect::Scale { .. } | Effect::Delete { .. } | Effect::Evict { .. } | Effect::Strike { .. },
+            ) if moved && t.incarnation == 0 => return Err(Refused::Conflict),
             (Write::Effect, Effect::Scale { put, .. }) => {
                 t.put(*put, now);
                 t.marked = true;
                 t.dead_man = false;
                 // Whatever a person had set is captured again by nobody: the effect must not have landed on it.
             }
-            (Write::Effect, Effect::Delete { .. }) => {
+            // An agent acts once.
+            (Write::Effect, Effect::Strike { .. }) if t.struck.is_some() => return Err(Refused::Rejected),
+            (Write::Effect, Effect::Strike { .. }) => {
+                t.put(1, now);
+                t.struck = Some(now);
+            }
+            (Write::Effect, Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. }) => {
                 if t.incarnation > 0 {
                     return Err(Refused::Rejected);
                 }
                 t.put(1, now);
                 t.incarnation = 1;
             }
-            (Write::Effect, Effect::Lock { .. }) if t.val == 1 => return Err(Refused::Rejected),
+            (Write::Effect, Effect::Lock { .. } | Effect::Agent(_)) if t.val == 1 => return Err(Refused::Rejected),
             (Write::Effect, _) => t.put(1, now),
-            (Write::Undo, Effect::Scale { .. } | Effect::Lock { .. }) | (Write::Relinquish, _) if moved => {
+            (Write::Undo, Effect::Scale { .. } | Effect::Lock { .. } | Effect::Strike { .. })
+            | (Write::Relinquish, _)
+                if moved =>
+            {
                 return Err(Refused::Conflict);
             }
             (Write::Undo, Effect::Scale { was, .. }) => {
                 t.put(*was, now);
                 t.marked = false;
             }
-            (Write::Undo, Effect::Delete { .. }) => return Err(Refused::Rejected),
+            (Write::Undo, Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. }) => {
+                return Err(Refused::Rejected);
+            }
             (Write::Undo, _) => t.put(0, now),
             (Write::Relinquish, _) => {
                 t.rv += 1;
@@ -224,9 +250,22 @@ impl World {
         let t = &self.things[usize::from(id.0)];
         match effect {
             Effect::Scale { .. } => t.marked,
-            Effect::Delete { .. } => false,
+            Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } => false,
             _ => t.val == 1,
         }
+    }
+
+    /// Whether another member has taken over from the one that was struck.
+    pub(super) fn taken_over(&self, t: &Thing) -> bool {
+        t.struck.is_some_and(|at| self.now >= at.plus(FAILOVER))
+    }
+
+    /// The agent's own time is over: it lets go.
+    pub(super) fn time_is_over(&mut self, id: StepId) {
+        let now = self.now;
+        let t = self.thing(id);
+        t.put(0, now);
+        t.dead_man = true;
     }
 
     /// Whether users are served.
@@ -235,15 +274,21 @@ impl World {
             let t = &self.things[usize::from(id.0)];
             match &plan.step(id).effect {
                 Effect::Scale { .. } => t.pods(self.now).1 > 0,
-                Effect::Delete { .. } => self.now < t.changed.plus(GRACE) || self.pod_back(t, FAILOVER),
+                Effect::Strike { .. } => t.struck.is_none() || self.taken_over(t),
+                Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } => {
+                    self.now < t.changed.plus(GRACE) || self.pod_back(t, FAILOVER)
+                }
                 _ => true,
             }
         })
     }
 
-    /// Whether a deleted pod's successor is a member again.
+    /// Whether a deleted pod's successor, or a pod that was struck and let go, is a member again.
     pub(super) fn member_back(&self, t: &Thing) -> bool {
-        self.pod_back(t, SUCCESSOR)
+        match t.struck {
+            Some(_) => t.val == 0 && self.now >= t.changed.plus(SUCCESSOR) && self.now >= t.stuck_until,
+            None => self.pod_back(t, SUCCESSOR),
+        }
     }
 
     fn pod_back(&self, t: &Thing, after: Nanos) -> bool {
