@@ -275,6 +275,10 @@ mod tests {
             stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
         }
 
+        fn goes_on(&self, child: usize) -> bool {
+            matches!(self.state(child), 'R' | 'S' | 'D')
+        }
+
         fn killed(&mut self, child: usize) -> bool {
             self.children[child].wait().unwrap().signal() == Some(9)
         }
@@ -315,7 +319,7 @@ mod tests {
         assert!(pod.killed(one) && pod.killed(two));
         awaited("nothing is held", || grip.is_over().then_some(()));
         assert_eq!(grip.let_go().kills, 2);
-        assert_eq!(pod.state(pause), 'S');
+        assert!(pod.goes_on(pause));
     }
 
     #[test]
@@ -331,7 +335,7 @@ mod tests {
         assert_eq!((let_go.by_timer, let_go.kills, let_go.trouble), (false, 2, None));
         let later = pod.start("db3", "600");
         for spared in [side, other, later] {
-            assert_eq!(pod.state(spared), 'S');
+            assert!(pod.goes_on(spared));
         }
     }
 
@@ -348,7 +352,8 @@ mod tests {
         assert_eq!([one, two].map(|child| pod.state(child)), ['T', 'T']);
         let let_go = grip.let_go();
         assert_eq!((let_go.by_timer, let_go.trouble), (false, None));
-        assert_eq!([one, two, stopped].map(|child| pod.state(child)), ['S', 'S', 'T']);
+        assert!(pod.goes_on(one) && pod.goes_on(two));
+        assert_eq!(pod.state(stopped), 'T');
     }
 
     #[test]
@@ -363,6 +368,6 @@ mod tests {
         let let_go = grip.let_go();
         assert!(let_go.by_timer);
         assert!(let_go.at_ns.since(struck.began_ns) >= short, "not before");
-        assert_eq!(pod.state(one), 'S');
+        assert!(pod.goes_on(one));
     }
 }

@@ -23,7 +23,7 @@ pub fn gather(sights: &[Sight], target: &str, request_ns: Mono, acknowledgements
         after.clear();
     }
     let departure = departure(&before, look, &later);
-    Known::Known(Evidence { before, after, departure, lost: None, acknowledgements })
+    Known::Known(Evidence { before, after, departure, parting: None, acknowledgements })
 }
 
 /// A look at a PostgreSQL cluster.

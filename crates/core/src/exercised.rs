@@ -101,6 +101,16 @@ pub struct Departure {
     pub released_ns: Known<Option<Mono>>,
 }
 
+/// How a primary parts with its role, known from what was done to it, with how that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parting {
+    /// It was lost, with no chance to give its role away.
+    Lost(String),
+    /// It was asked to give its role away, and its failover manager says that it did.
+    Asked(String),
+}
+
 /// What was seen of a primary and its successors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
@@ -110,9 +120,8 @@ pub struct Evidence {
     pub after: Vec<PrimarySeen>,
     /// How the old primary left, or why that is not known. Not leaving is known as an unchanged sight.
     pub departure: Known<Departure>,
-    /// How it is known that the old primary was lost with no chance to give its role away, when that is known from what was
-    /// done to it.
-    pub lost: Option<String>,
+    /// How the old primary parted with its role, when that is known from what was done to it.
+    pub parting: Option<Parting>,
     /// The ledger's acknowledgements over the whole drill, in order; empty without a ledger that can tell servers.
     pub acknowledgements: Vec<AckRun>,
 }
@@ -214,9 +223,10 @@ fn promotion_seen(evidence: &Evidence, successor: &PrimarySeen) -> Exercise {
 /// The kind of a promotion, by how the old primary left.
 fn promotion(evidence: &Evidence, new_by_ns: Mono, timelines: Option<(u32, u32)>, took_over: String) -> Exercise {
     let old = &evidence.before.member;
-    let (what, how) = match (&evidence.lost, &evidence.departure) {
-        (Some(how), _) => (Known::Known(Exercised::Failover), how.clone()),
-        (None, departure) => by_departure(old, departure, new_by_ns),
+    let (what, how) = match &evidence.parting {
+        Some(Parting::Lost(how)) => (Known::Known(Exercised::Failover), how.clone()),
+        Some(Parting::Asked(how)) => (Known::Known(Exercised::HandOver), how.clone()),
+        None => by_departure(old, &evidence.departure, new_by_ns),
     };
     Exercise { what, promoted: Known::Known(true), timelines, because: vec![took_over, how] }
 }
@@ -322,7 +332,7 @@ mod tests {
             before: seen(50, "db-0", 1),
             after,
             departure: Known::Known(Departure { gone, released_ns: released }),
-            lost: None,
+            parting: None,
             acknowledgements: Vec::new(),
         }
     }
@@ -351,7 +361,7 @@ mod tests {
     #[test]
     fn a_primary_that_was_stopped_from_outside_gave_nothing_away() {
         let mut struck = evidence(vec![seen(150, "db-1", 2), seen(160, "db-0", 1)], no_lock());
-        struck.lost = Some("all its processes were stopped".into());
+        struck.parting = Some(Parting::Lost("all its processes were stopped".into()));
         assert_eq!(name(&struck).what, Known::Known(Exercised::Failover));
         // Nobody took over: what was done to it is not what was exercised.
         let restarted = PrimarySeen { started: Some("later".into()), ..seen(200, "db-0", 1) };
@@ -359,6 +369,15 @@ mod tests {
         assert_eq!(name(&struck).what, Known::Known(Exercised::RestartInPlace));
         struck.after = vec![seen(200, "db-0", 1)];
         assert_eq!(name(&struck).what, Known::Known(Exercised::Nothing));
+    }
+
+    #[test]
+    fn a_primary_that_was_asked_gave_its_role_away() {
+        let mut asked = evidence(vec![seen(191, "db-1", 2)], no_lock());
+        asked.parting = Some(Parting::Asked("Patroni said so".into()));
+        assert_eq!(name(&asked).what, Known::Known(Exercised::HandOver));
+        asked.after = vec![seen(200, "db-0", 1)];
+        assert_eq!(name(&asked).what, Known::Known(Exercised::Nothing), "it was asked, and nobody took over");
     }
 
     #[test]

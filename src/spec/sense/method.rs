@@ -82,7 +82,9 @@ fn kill_way(finder: &mut Finder<'_>, kill: &KillPrimary) {
     ];
     for (key, _, _, of) in stray.into_iter().filter(|(_, is_there, fits, _)| *is_there && !fits) {
         finder.tell(&path(key), Code::Contradiction, format!("`{key}` means nothing here"), |p| {
-            p.found(format!("`{key}`")).expected(format!("it belongs to {of}")).help("remove it, or choose that way")
+            p.found(format!("`{key}`"))
+                .expected(format!("it only together with {of}"))
+                .help("remove it, or choose that way")
         });
     }
 }

@@ -23,6 +23,7 @@ fn yaml_in(directory: &str) -> Vec<PathBuf> {
 const MEANT_FOR: &[(&str, &str)] = &[
     ("orders-primary-loss", "production"),
     ("orders-primary-loss", "staging"),
+    ("orders-primary-crash", "staging"),
     ("web-scale-to-zero", "production"),
     ("web-scale-to-zero", "staging"),
     ("orders-backup-restore", "staging"),

@@ -121,7 +121,11 @@ fn by_hand(effect: &Effect) -> String {
 
 pub(super) fn faults(case: &Case<'_>) -> Vec<Fault> {
     let Some(plan) = case.plan() else { return Vec::new() };
-    let facts = plan.facts.iter().map(|f| Fact::new(&f.label, &f.value, &f.source)).collect();
+    let learned = case.records.iter().flat_map(|r| match &r.event {
+        Event::Replied(a) if plan.step(a.step).stage == Stage::Inject => a.facts.as_slice(),
+        _ => &[],
+    });
+    let facts = plan.facts.iter().chain(learned).map(|f| Fact::new(&f.label, &f.value, &f.source)).collect();
     vec![Fault { word: plan.fault.clone(), target: target_name(case), facts }]
 }
 

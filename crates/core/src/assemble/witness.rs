@@ -4,7 +4,7 @@ use super::case::Case;
 use crate::effect::{Effect, Reply, StepId};
 use crate::event::Event;
 use crate::evidence::{ack_runs, gather};
-use crate::exercised::Evidence;
+use crate::exercised::{Evidence, Parting};
 use crate::sample::Sample;
 use crate::sight::Sight;
 use crate::time::Known;
@@ -21,24 +21,31 @@ pub(super) fn evidence(case: &Case<'_>) -> Option<Known<Evidence>> {
         lives.map(|life| (life.samples.as_slice(), life.nodes.as_slice())).collect();
     let gathered = gather(&sights, target, injected, ack_runs(&streams));
     Some(match gathered {
-        Known::Known(evidence) => Known::Known(Evidence { lost: struck(case, step), ..evidence }),
+        Known::Known(evidence) => Known::Known(Evidence { parting: parting(case, step), ..evidence }),
         unknown @ Known::Unknown(_) => unknown,
     })
 }
 
-/// How it is known that the primary had no chance to give its role away: an agent on its node confirmed that all of its
-/// processes were killed or stopped.
-fn struck(case: &Case<'_>, step: StepId) -> Option<String> {
-    let Effect::Strike { victim, .. } = &case.plan()?.step(step).effect else { return None };
-    let state = &case.drill.steps[usize::from(step.0)];
-    let confirmed = state.seen_ours
-        || case.records.iter().any(|r| match &r.event {
-            Event::Replied(a) => a.step == step && a.reply == Reply::Applied,
-            _ => false,
-        });
-    let how = format!(
-        "all processes of {} were killed or stopped from its node: it could not give its role away",
-        victim.pod.name
-    );
-    confirmed.then_some(how)
+/// How the primary parted with its role, when what was done to it was confirmed: by an agent on its node, or by its failover
+/// manager.
+fn parting(case: &Case<'_>, step: StepId) -> Option<Parting> {
+    let answered = case.records.iter().any(|r| match &r.event {
+        Event::Replied(a) => a.step == step && a.reply == Reply::Applied,
+        _ => false,
+    });
+    let confirmed = answered || case.drill.steps[usize::from(step.0)].seen_ours;
+    match &case.plan()?.step(step).effect {
+        Effect::Strike { victim, .. } => confirmed.then(|| {
+            Parting::Lost(format!(
+                "all processes of {} were killed or stopped from its node: it could not give its role away",
+                victim.pod.name
+            ))
+        }),
+        Effect::Switchover { member, .. } => confirmed.then(|| {
+            Parting::Asked(format!(
+                "{member} was asked to hand its role over, and its failover manager says that it did"
+            ))
+        }),
+        _ => None,
+    }
 }
