@@ -42,8 +42,8 @@ pub(super) async fn examine(scope: &Scope) -> (Vec<Finding>, Option<Reader>) {
         }
     });
     let acts = scope.acts();
-    for (word, namespace) in &acts {
-        findings.extend(opt_in(&reader, namespace, word).await);
+    for act in &acts {
+        findings.extend(opt_in(&reader, &act.namespace, act.word).await);
     }
     findings.extend(rights::examine(&reader, who.ok().as_deref(), &acts).await);
     (findings, Some(reader))
@@ -74,7 +74,7 @@ fn clock(said: &ServerSaid) -> Finding {
 async fn opt_in(reader: &Reader, namespace: &str, word: &str) -> Vec<Finding> {
     let subject = format!("namespace {namespace}");
     let mut preflight = Preflight::default();
-    match common::namespace(reader, &mut preflight, namespace, word).await {
+    match common::namespace(reader, &mut preflight, namespace, &[word]).await {
         Ok(_) => {
             let mut findings = of_preflight(&subject, preflight);
             for finding in findings.iter_mut().filter(|f| f.name == common::OPT_IN) {

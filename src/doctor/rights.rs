@@ -1,7 +1,7 @@
 //! What the runner may do, by the cluster's own answer, and the Role that grants what is missing, to paste.
 
 use super::finding::Finding;
-use crate::faults::RIGHTS;
+use super::scope::Act;
 use crate::guards::common::{CLUSTER_RIGHTS, LOCK_RIGHTS};
 use crate::targets::cluster::{ClusterError, Reader, Right};
 use std::fmt::Write as _;
@@ -19,12 +19,11 @@ pub(super) enum Where<'a> {
 }
 
 /// Asks for every right that the faults need in the namespaces they act in, and for what preflight reads of the cluster.
-pub(super) async fn examine(reader: &Reader, who: Option<&str>, acts: &[(&'static str, String)]) -> Vec<Finding> {
+pub(super) async fn examine(reader: &Reader, who: Option<&str>, acts: &[Act]) -> Vec<Finding> {
     let who = who.unwrap_or(SHIPPED);
     let mut findings = Vec::new();
-    for (word, namespace) in acts {
-        let of_fault = RIGHTS.iter().find(|(w, _)| w == word).map(|(_, rights)| *rights).unwrap_or_default();
-        let wanted = [of_fault, LOCK_RIGHTS].concat();
+    for Act { word, namespace, rights } in acts {
+        let wanted = [rights, LOCK_RIGHTS].concat();
         let missing = missing(reader, namespace, &wanted).await;
         findings.push(finding(&format!("rights of {word}"), Where::Namespace(namespace), word, &wanted, missing, who));
     }

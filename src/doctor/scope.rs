@@ -8,7 +8,8 @@ use crate::spec::estate::{Estate, Target};
 use crate::spec::load::{self, Loaded};
 use crate::spec::problem::Problems;
 use crate::spec::scalar::{Name, SecretRef};
-use std::collections::BTreeSet;
+use crate::targets::cluster::Right;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,17 @@ pub struct Scope {
     pub experiments: Vec<Arc<Loaded>>,
     /// The runner's state directory.
     pub state_dir: PathBuf,
+}
+
+/// What the experiments do in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// The fault's word.
+    pub word: &'static str,
+    /// The namespace.
+    pub namespace: String,
+    /// What the runner must be allowed there, besides the lock.
+    pub rights: Vec<Right>,
 }
 
 /// Files as they were named on a command line.
@@ -79,17 +91,21 @@ impl Scope {
         self.estate.targets.iter().filter(move |(name, _)| all || named.contains(*name))
     }
 
-    /// The experiments' faults with the namespaces they act in, each pair once.
-    pub fn acts(&self) -> Vec<(&'static str, String)> {
-        let mut acts = BTreeSet::new();
+    /// The experiments' faults with the namespaces they act in, each pair once, with what the experiments need there for
+    /// their ways of doing it.
+    pub fn acts(&self) -> Vec<Act> {
+        let mut acts: BTreeMap<(&'static str, String), Vec<Right>> = BTreeMap::new();
         for fault in self.experiments.iter().flat_map(|l| &l.experiment.method) {
             if fault.reach() != Reach::Cluster {
                 continue;
             }
             let places = fault.targets().into_iter().filter_map(|name| self.namespace_of(name));
-            acts.extend(places.map(|namespace| (fault.word(), namespace)));
+            for namespace in places {
+                let rights = acts.entry((fault.word(), namespace)).or_default();
+                rights.extend(fault.rights().iter().filter(|r| !rights.contains(r)).copied().collect::<Vec<_>>());
+            }
         }
-        acts.into_iter().collect()
+        acts.into_iter().map(|((word, namespace), rights)| Act { word, namespace, rights }).collect()
     }
 
     fn namespace_of(&self, target: &Name) -> Option<String> {
