@@ -2,6 +2,7 @@
 //! on made-up text beside the test that holds the repository against it.
 
 mod code;
+mod deploy;
 mod docs;
 mod files;
 mod layers;

@@ -1,0 +1,147 @@
+//! What a team installs: every file is YAML that hangs together, and no pod of ours is more than it has to be.
+
+use super::files;
+use super::none;
+use firedrill::faults::RIGHTS;
+use serde_json::Value;
+use std::path::Path;
+
+/// The documents of every YAML file below `deploy`, each with its file.
+fn shipped() -> Vec<(String, Value)> {
+    let files = files::all();
+    let yaml = files
+        .iter()
+        .filter(|f| f.path.starts_with("deploy/") && Path::new(&f.path).extension().is_some_and(|e| e == "yaml"));
+    yaml.flat_map(|f| documents(&f.path, &f.text)).collect()
+}
+
+fn documents(path: &str, text: &str) -> Vec<(String, Value)> {
+    let parsed = |text| serde_saphyr::from_str(text).unwrap_or_else(|e| panic!("{path}: {e}"));
+    text.split("\n---\n").map(|document| (path.to_owned(), parsed(document))).collect()
+}
+
+/// Files of a directory with a kustomization that it does not name, and names of files that are not there.
+fn unhung(documents: &[(String, Value)], exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, document) in documents.iter().filter(|(path, _)| path.ends_with("/kustomization.yaml")) {
+        let directory = path.trim_end_matches("kustomization.yaml");
+        let named: Vec<String> = document["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(|r| format!("{directory}{r}"))
+            .collect();
+        found.extend(named.iter().filter(|n| !exists(n)).map(|n| format!("{path}: {n} is not there")));
+        let beside =
+            documents.iter().map(|(other, _)| other).filter(|other| other.starts_with(directory) && *other != path);
+        found.extend(
+            beside.filter(|other| !named.contains(other)).map(|other| format!("{other}: {path} does not name it")),
+        );
+    }
+    found.dedup();
+    found
+}
+
+#[test]
+fn every_shipped_file_is_part_of_something() {
+    let documents = shipped();
+    assert!(documents.len() > 12, "{}", documents.len());
+    none(&unhung(&documents, |path| files::root().join(path).exists()));
+    let made_up = documents_of_a_directory("resources: [a.yaml, b.yaml]");
+    assert_eq!(unhung(&made_up, |path| path == "d/a.yaml").len(), 2, "b is not there, c is not named");
+}
+
+fn documents_of_a_directory(kustomization: &str) -> Vec<(String, Value)> {
+    [("d/kustomization.yaml", kustomization), ("d/a.yaml", "a: 1"), ("d/c.yaml", "c: 1")]
+        .into_iter()
+        .flat_map(|(path, text)| documents(path, text))
+        .collect()
+}
+
+/// The templates of pods in a document.
+fn pods(document: &Value) -> Vec<&Value> {
+    ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"]
+        .iter()
+        .filter_map(|at| document.pointer(at))
+        .collect()
+}
+
+/// What a pod could do and need not.
+fn too_free(path: &str, pod: &Value) -> Vec<String> {
+    let mut wanted = vec![
+        (pod.pointer("/securityContext/runAsNonRoot"), Value::from(true)),
+        (pod.pointer("/securityContext/seccompProfile/type"), Value::from("RuntimeDefault")),
+        (pod.pointer("/serviceAccountName"), Value::from("firedrill")),
+    ];
+    let containers = pod["containers"].as_array().into_iter().chain(pod["initContainers"].as_array()).flatten();
+    for container in containers {
+        for (at, value) in [
+            ("/securityContext/allowPrivilegeEscalation", Value::from(false)),
+            ("/securityContext/readOnlyRootFilesystem", Value::from(true)),
+            ("/securityContext/capabilities", serde_json::json!({ "drop": ["ALL"] })),
+        ] {
+            wanted.push((container.pointer(at), value));
+        }
+        if container.pointer("/resources/limits/memory").is_none() {
+            wanted.push((None, Value::from("a limit of memory")));
+        }
+    }
+    let wrong = wanted.into_iter().filter(|(found, value)| *found != Some(value));
+    let mut wrong: Vec<String> = wrong.map(|(found, value)| format!("{path}: {found:?}, and not {value}")).collect();
+    let host = ["hostPID", "hostNetwork", "hostIPC"].into_iter().filter(|key| pod.get(key).is_some());
+    wrong.extend(host.map(|key| format!("{path}: {key}")));
+    wrong
+}
+
+#[test]
+fn no_pod_is_more_than_it_has_to_be() {
+    let mut seen = 0;
+    for (path, document) in shipped() {
+        for pod in pods(&document) {
+            seen += 1;
+            none(&too_free(&path, pod));
+        }
+    }
+    assert!(seen >= 2, "{seen} pods");
+    let free = serde_json::json!({ "hostPID": true, "containers": [{ "name": "a" }] });
+    assert_eq!(too_free("a.yaml", &free).len(), 8);
+}
+
+/// Bindings to anybody but accounts of ours, and Roles of faults that the runner does not get by the file they are in.
+fn wrongly_bound(documents: &[(String, Value)], words: &[&str]) -> Vec<String> {
+    let ours = |s: &Value| {
+        s["kind"] == "ServiceAccount" && s["name"].as_str().is_some_and(|name| name.starts_with("firedrill"))
+    };
+    let subjects = |d: &Value| d["subjects"].as_array().cloned().unwrap_or_default();
+    let bindings = documents.iter().filter(|(_, d)| d["kind"].as_str().is_some_and(|k| k.ends_with("RoleBinding")));
+    let strangers = bindings.clone().filter(|(_, d)| subjects(d).is_empty() || !subjects(d).iter().all(ours));
+    let mut found: Vec<String> = strangers.map(|(path, _)| format!("{path}: bound to a stranger")).collect();
+    for word in words {
+        let path = format!("deploy/roles/{word}.yaml");
+        let runner = serde_json::json!([{ "kind": "ServiceAccount", "name": "firedrill", "namespace": "firedrill" }]);
+        let role = format!("firedrill-{word}");
+        let bound = |d: &Value| d["roleRef"]["name"] == role.as_str() && d["subjects"] == runner;
+        if !bindings.clone().any(|(at, d)| *at == path && bound(d)) {
+            found.push(format!("{path}: {role} is not bound to the runner's account"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_role_of_a_fault_is_the_runners() {
+    let words: Vec<&str> = RIGHTS.iter().filter(|(_, rights)| !rights.is_empty()).map(|(word, _)| *word).collect();
+    none(&wrongly_bound(&shipped(), &words));
+    let stranger = documents("a.yaml", "kind: RoleBinding\nsubjects: [{ kind: Group, name: 'system:authenticated' }]");
+    assert_eq!(wrongly_bound(&stranger, &["melt-disk"]).len(), 2);
+}
+
+/// A right to everything is no right of ours.
+#[test]
+fn no_role_grants_everything() {
+    let wild = |document: &Value| document["rules"].to_string().contains("\"*\"");
+    let found: Vec<String> = shipped().into_iter().filter(|(_, d)| wild(d)).map(|(path, _)| path).collect();
+    none(&found);
+    assert!(wild(&serde_json::json!({ "rules": [{ "verbs": ["*"] }] })));
+}
