@@ -1,0 +1,118 @@
+//! The lab that is up, by its own kubectl.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The lab's kubectl, as its administrator or as somebody with a token.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    lab: PathBuf,
+    token: Option<String>,
+}
+
+impl Kubectl {
+    /// The lab that is up. Without one a test is passed over in one line, unless the lab is required.
+    pub fn of_lab() -> Option<Self> {
+        let lab = std::env::var_os("FIREDRILL_LAB_DIR").map_or_else(|| "/var/lib/firedrill-lab".into(), PathBuf::from);
+        if lab.join("ready").exists() {
+            return Some(Self { lab, token: None });
+        }
+        let why = format!("no lab is up in {}: make lab-up", lab.display());
+        assert!(std::env::var_os("FIREDRILL_REQUIRE_LAB").is_none_or(|v| v.is_empty()), "{why}");
+        eprintln!("skipped: {why}");
+        None
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.lab.join("kubeconfig")
+    }
+
+    /// The same cluster, as whom the token is of.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.lab.join("bin/kubectl"));
+        match &self.token {
+            None => command.arg("--kubeconfig").arg(self.kubeconfig()),
+            // The administrator's certificate would go before the token.
+            Some(token) => {
+                let server = Command::new(self.lab.join("bin/kubectl"))
+                    .arg("--kubeconfig")
+                    .arg(self.kubeconfig())
+                    .args(["config", "view", "--minify", "--raw", "-o"])
+                    .arg("jsonpath={.clusters[0].cluster.server}")
+                    .output()
+                    .unwrap();
+                let server = String::from_utf8(server.stdout).unwrap();
+                let authority = self.lab.join("keys/ca.crt");
+                command.args(["--kubeconfig=/dev/null", "--server", &server, "--token", token]);
+                command.arg("--certificate-authority").arg(authority)
+            }
+        };
+        command.args(args);
+        command
+    }
+
+    /// What a command says, with `input` given to it.
+    fn told(&self, args: &[&str], input: &str) -> Said {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that reads nothing has closed it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    pub fn said(&self, args: &[&str]) -> Said {
+        self.told(args, "")
+    }
+
+    /// The output of a command that must work.
+    pub fn must(&self, args: &[&str]) -> String {
+        let said = self.said(args);
+        assert_eq!(said.code, Some(0), "kubectl {args:?}: {said:?}");
+        said.stdout
+    }
+
+    pub fn apply(&self, manifest: &str) {
+        let said = self.told(&["apply", "-f", "-"], manifest);
+        assert_eq!(said.code, Some(0), "{manifest}\n{said:?}");
+    }
+
+    /// Waits until something of an object is so.
+    pub fn wait(&self, namespace: &str, object: &str, until: &str) {
+        self.must(&["-n", namespace, "wait", object, &format!("--for={until}"), "--timeout=180s"]);
+    }
+
+    /// Begins a command.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Makes firedrill's image with this program, and gives it to the node.
+    pub fn give_image(&self, program: &Path) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/lab/firedrill.sh");
+        let output = Command::new("bash").arg(script).arg(program).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A new directory on the node.
+    pub fn new_volume(&self) -> PathBuf {
+        let path = self.lab.join(format!("volume-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&path).unwrap();
+        path
+    }
+}
