@@ -199,8 +199,8 @@ fn what_the_doctor_pastes_makes_it_well(kubectl: &Kubectl) {
     // What is hidden by a missing right is seen once it is there: rights, secret, members.
     for _ in 0..3 {
         let (code, findings) = doctor(kubectl);
-        let pastes: Vec<&str> = findings.iter().filter_map(|f| f["paste"].as_str()).collect();
-        if pastes.is_empty() {
+        let snippets: Vec<&str> = findings.iter().filter_map(|f| f["paste"].as_str()).collect();
+        if snippets.is_empty() {
             assert_eq!((code, pasted > 2), (Some(0), true), "{findings:#?}");
             let who = findings.iter().find(|f| f["name"] == "this runner").expect("it knows who it is");
             assert_eq!(who["found"], ACCOUNT);
@@ -212,7 +212,7 @@ fn what_the_doctor_pastes_makes_it_well(kubectl: &Kubectl) {
             return;
         }
         assert_eq!(code, Some(5), "{findings:#?}");
-        for paste in pastes {
+        for paste in snippets {
             pasted += 1;
             kubectl.apply(paste);
         }

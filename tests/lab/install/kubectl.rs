@@ -105,7 +105,8 @@ impl Kubectl {
     /// Makes firedrill's image with this program, and gives it to the node.
     pub fn give_image(&self, program: &Path) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/lab/firedrill.sh");
-        let output = Command::new("bash").arg(script).arg(program).output().unwrap();
+        let output =
+            Command::new("bash").arg(script).arg(program).env("FIREDRILL_LAB_DIR", &self.lab).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
