@@ -36,6 +36,28 @@ pub enum BadEnd {
     Staging(String),
 }
 
+impl BadEnd {
+    /// A staging server that is older than the one that was dumped, also by a minor version, proves nothing of the backup:
+    /// the dump may say what the older one does not know yet.
+    pub(super) fn unless_older(self, staging: &str, dumped: &str) -> Self {
+        match self {
+            Self::Backup(why) if version(staging).is_some_and(|s| version(dumped).is_some_and(|d| s < d)) => {
+                Self::Staging(format!(
+                    "staging is PostgreSQL {staging}, older than the {dumped} that was dumped: restore into that version or a \
+                 newer one ({why})"
+                ))
+            }
+            other => other,
+        }
+    }
+}
+
+/// The numbers of a version; whoever packaged it may have written more behind them (`15.20 (Debian 15.20-0)`).
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_whitespace().next()?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// Words of `pg_restore` and the server that speak of staging, not of the backup.
 const ABOUT_STAGING: &[&str] = &[
     "No space left on device",
@@ -146,5 +168,17 @@ mod tests {
         assert!(matches!(bad_end(Ok(1), bad), Some(BadEnd::Backup(_))));
         assert!(matches!(bad_end(Err(9), ""), Some(BadEnd::Staging(_))));
         assert_eq!(bad_end(Ok(0), "pg_restore: warning: x"), None);
+    }
+
+    #[test]
+    fn a_staging_server_older_than_the_source_proves_nothing_of_the_backup() {
+        let bad =
+            || bad_end(Ok(1), "pg_restore: error: could not execute query: ERROR:  unrecognized parameter").unwrap();
+        let debian = "15.20 (Debian 15.20-0+deb12u1)";
+        let BadEnd::Staging(why) = bad().unless_older("15.18", debian) else { panic!("it is no proof") };
+        assert!(why.contains("PostgreSQL 15.18, older than the 15.20"), "{why}");
+        for (staging, dumped) in [(debian, "15.20"), ("16.1", "15.20"), ("15.20", "15.9"), ("17beta1", "15.2")] {
+            assert!(matches!(bad().unless_older(staging, dumped), BadEnd::Backup(_)), "{staging} {dumped}");
+        }
     }
 }

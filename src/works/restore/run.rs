@@ -264,7 +264,9 @@ impl Run<'_> {
         let (loaded, bad) = ended.map_err(|error| self.of_program(PhaseName::Restore, &error))?;
         let detail = format!("pg_restore, {} jobs, {} entries", loaded.jobs, destination.selection.entries);
         self.record.loaded = Some(loaded);
-        match bad {
+        let dumped = self.record.validated.as_ref().and_then(|v| v.server_version.known());
+        let staging = self.record.staged.as_ref().map(|s| s.server_version.as_str());
+        match bad.map(|bad| bad.unless_older(staging.unwrap_or_default(), dumped.map_or("", String::as_str))) {
             None => Ok(((), self.record.fetched.as_ref().map(|f| f.size_bytes), detail)),
             Some(BadEnd::Backup(why)) => Err(Stopped::Defect(why)),
             Some(BadEnd::Staging(why)) => Err(Stopped::Cannot(why)),
