@@ -57,6 +57,10 @@ lab-up: lab-packages ## A Kubernetes of one node with PostgreSQL under Patroni a
 lab-down: ## Take it down, with everything that it made on this machine
 	@bash lab/down.sh
 
+.PHONY: lab-test
+lab-test: test-packages ## What needs a real Kubernetes, on the lab: conformance and whole drills
+	@bash lab/test.sh
+
 .PHONY: schema
 schema: ## Write the JSON Schemas anew
 	cargo run --quiet --bin firedrill -- schema --out schema

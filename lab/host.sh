@@ -73,6 +73,10 @@ cgroup_up() {
       done
     fi
     mkdir -p "$root$CGROUP"
+    # Its pods together weigh as much as ten other processes of the machine: a compiler beside them would starve a
+    # database otherwise, and drills would measure that.
+    ! [ -e "$root$CGROUP/cpu.shares" ] || echo 10240 >"$root$CGROUP/cpu.shares"
+    ! [ -e "$root$CGROUP/cpu.weight" ] || echo 1000 >"$root$CGROUP/cpu.weight"
     # A group of the old kind begins with no processors and no memory nodes, and whoever enters it is refused.
     for of in cpus mems; do
       if [ -e "$root$CGROUP/cpuset.$of" ] && [ ! -e "$root/cgroup.controllers" ]; then

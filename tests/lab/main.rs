@@ -1,4 +1,6 @@
-//! On a real cluster: the lab that `make lab-up` makes.
+//! Whole drills on a real Kubernetes: the lab, with PostgreSQL under Patroni and an S3 server. `make lab-test` runs them.
+//!
+//! They stand apart from `cargo test`, since they need the lab to be up.
 
 #![allow(clippy::disallowed_methods, reason = "tests do what people and controllers would do")]
 #![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
@@ -6,3 +8,13 @@
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
 mod install;
+mod kill_primary;
+mod lab;
+#[path = "../support/place.rs"]
+mod place;
+mod poller;
+mod restore;
+#[path = "../support/runner.rs"]
+#[expect(dead_code, reason = "shared with the drills on the sandbox, which use the rest of it")]
+mod runner;
+mod scale_to_zero;

@@ -2,8 +2,10 @@
 
 pub mod files;
 pub mod left;
+#[path = "../../support/place.rs"]
 pub mod place;
 pub mod points;
+#[path = "../../support/runner.rs"]
 pub mod runner;
 pub mod scene;
 pub mod servers;

@@ -2,6 +2,7 @@
 
 use super::files;
 use super::place::Place;
+pub use super::runner::{LOOK_EVERY, PROGRAM, SOON};
 use firedrill::targets::cluster::{ALLOW_ANNOTATION, USER_AGENT};
 use firedrill_sandbox::audit::{Entry, read_audit_log};
 use firedrill_sandbox::estate::postgres::switches::Switches;
@@ -13,15 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
-
-/// The program under test; it is also what the sandbox's parts are re-executed from.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_firedrill");
-/// Far more than anything here takes, on any machine.
-pub const SOON: Duration = Duration::from_mins(1);
-/// From one look to the next where nothing announces what is awaited.
-pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
@@ -30,6 +23,13 @@ pub struct Scene {
     pub sandbox: Sandbox,
     place: Place,
     _turn: MutexGuard<'static, ()>,
+}
+
+impl AsRef<Path> for Scene {
+    /// Where its files lie.
+    fn as_ref(&self) -> &Path {
+        self.place.path()
+    }
 }
 
 impl Scene {

@@ -26,7 +26,7 @@ pub(crate) struct Ground {
 }
 
 /// The variable that names a kubeconfig: then the suite runs against that cluster.
-const GIVEN: &str = "FIREDRILL_CONFORMANCE_KUBECONFIG";
+const GIVEN: &str = "FIREDRILL_TEST_KUBECONFIG";
 
 /// Whether the cluster was given, and is no sandbox.
 pub(crate) fn is_given() -> bool {
@@ -172,7 +172,7 @@ pub(crate) fn deployment(name: &str, replicas: i32) -> serde_json::Value {
 
 /// An image that stays up without a command.
 pub(crate) fn image() -> String {
-    std::env::var("FIREDRILL_CONFORMANCE_IMAGE").unwrap_or_else(|_| "pause".to_owned())
+    std::env::var("FIREDRILL_TEST_IMAGE").unwrap_or_else(|_| "pause".to_owned())
 }
 
 /// A typed object from JSON.

@@ -1,6 +1,5 @@
 //! Runners: the program itself, in processes of their own, as a person starts them.
 
-use super::scene::{LOOK_EVERY, PROGRAM, SOON, Scene};
 use firedrill::store::Journal;
 use firedrill_core::event::{Event, Record};
 use firedrill_core::report::{Report, Verdict};
@@ -8,8 +7,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_firedrill");
+/// Far more than anything here takes, on any machine.
+pub const SOON: Duration = Duration::from_mins(1);
+/// From one look to the next where nothing announces what is awaited.
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A command of firedrill with a journal of its own.
 #[derive(Clone, Debug)]
@@ -53,9 +60,10 @@ pub struct Running {
 }
 
 impl Runner {
-    /// With a journal called `name`: another name is another laptop.
-    pub fn new(scene: &Scene, name: &str) -> Self {
-        Self { dir: scene.path(name), estate: scene.path("estate.yaml") }
+    /// With a journal called `name` beside the files in `place`: another name is another laptop.
+    pub fn new(place: &impl AsRef<Path>, name: &str) -> Self {
+        let place = place.as_ref();
+        Self { dir: place.join(name), estate: place.join("estate.yaml") }
     }
 
     pub fn state(&self) -> PathBuf {

@@ -1,0 +1,212 @@
+//! The lab as a test sees it: its client, its keys, the files of drills on it, and the estate put right between two tests.
+
+use crate::place::Place;
+use crate::runner::{LOOK_EVERY, SOON};
+use firedrill::targets::cluster::{ALLOW_ANNOTATION, DRILL_ANNOTATION};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt as _};
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Where the shop runs.
+pub const SHOP: &str = "shop";
+/// Where restores go.
+pub const STAGING: &str = "staging";
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// The lab, for one test at a time.
+pub struct Lab {
+    pub client: Client,
+    place: Place,
+    directory: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl AsRef<Path> for Lab {
+    fn as_ref(&self) -> &Path {
+        self.place.path()
+    }
+}
+
+impl Lab {
+    /// The lab that is up, whole, with drills allowed in the shop and in staging.
+    pub async fn enter() -> Self {
+        let turn = ONE_AT_A_TIME.lock().await;
+        let directory: PathBuf =
+            std::env::var_os("FIREDRILL_LAB_DIR").map_or("/var/lib/firedrill-lab".into(), Into::into);
+        let kubeconfig = Kubeconfig::read_from(directory.join("kubeconfig"))
+            .unwrap_or_else(|e| panic!("the lab is not up ({e}); `make lab-test` brings it up"));
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        config.default_retry = false;
+        let lab = Self { client: Client::try_from(config).unwrap(), place: Place::new(), directory, _turn: turn };
+        for namespace in [SHOP, STAGING] {
+            lab.allow(namespace, Some("kill-primary,scale-to-zero,restore-backup")).await;
+        }
+        std::fs::write(lab.path("estate.yaml"), lab.estate().await).unwrap();
+        lab.until_whole().await;
+        lab
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// Where the lab's own files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Writes an experiment, and says where.
+    pub fn write(&self, name: &str, body: &str) -> PathBuf {
+        let path = self.path(&format!("{name}.yaml"));
+        let head = format!("experiment: {name}\ntitle: A drill in the lab\nowner: tests@ultramarket.example\n");
+        std::fs::write(&path, head + body).unwrap();
+        path
+    }
+
+    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Puts the opt-in on a namespace, or takes it away.
+    pub async fn allow(&self, namespace: &str, words: Option<&str>) {
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { ALLOW_ANNOTATION: words } } }));
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.patch(namespace, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// The address of a Service, which answers on the node too.
+    pub async fn address(&self, namespace: &str, service: &str) -> String {
+        self.api::<Service>(namespace).get(service).await.unwrap().spec.unwrap().cluster_ip.unwrap()
+    }
+
+    fn key(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join("keys").join(name)).unwrap().trim().to_owned()
+    }
+
+    /// The URL of the shop's database for its application, by way of the Service.
+    pub async fn shop_url(&self) -> String {
+        let address = self.address(SHOP, "orders").await;
+        format!("postgres://shop:{}@{address}:5432/shop", self.key("postgres-shop"))
+    }
+
+    /// The URL of the superuser on one member, or wherever the address leads.
+    pub fn superuser_url(&self, address: &str, database: &str) -> String {
+        format!("postgres://postgres:{}@{address}:5432/{database}", self.key("postgres-superuser"))
+    }
+
+    /// The S3 server's keys: id and secret.
+    pub fn s3_keys(&self) -> (String, String) {
+        let text = self.key("s3.env");
+        let of = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)).unwrap().to_owned();
+        (of("AWS_ACCESS_KEY_ID="), of("AWS_SECRET_ACCESS_KEY="))
+    }
+
+    /// An estate file. Secrets are in files of the test's own.
+    async fn estate(&self) -> String {
+        let (id, secret) = self.s3_keys();
+        for (name, text) in [("url", &self.shop_url().await), ("s3-id", &id), ("s3-secret", &secret)] {
+            std::fs::write(self.path(name), text).unwrap();
+        }
+        format!(
+            "environment: lab
+allow: [kill-primary, scale-to-zero, restore-backup]
+kubernetes: {{ kubeconfig: \"{kubeconfig}\" }}
+targets:
+  orders-db:
+    postgres: {{ patroni: {{ namespace: {SHOP}, cluster: orders }}, url: {{ file: url }} }}
+  web:
+    deployments: {{ namespace: {SHOP}, select: {{ names: [storefront, cart, checkout] }} }}
+  backups:
+    backups:
+      s3: {{ bucket: backups, prefix: postgresql/, endpoint: \"http://10.244.0.1:7070\", access-key: {{ file: s3-id }}, secret-key: {{ file: s3-secret }} }}
+      of: orders-db
+  scratch:
+    staging: {{ scratch: {{ directory: \"{scratch}\" }} }}
+probes:
+  orders-write: {{ ledger: {{ target: orders-db, every: 10ms, timeout: 500ms }} }}
+  storefront: {{ http: {{ url: \"http://{storefront}/\", every: 20ms }} }}
+guards: {{ cool-down: 0s }}
+",
+            kubeconfig = self.directory.join("kubeconfig").display(),
+            scratch = self.path("scratch").display(),
+            storefront = self.address(SHOP, "storefront").await,
+        )
+    }
+
+    /// The counts that the shop's deployments ask for.
+    pub async fn counts(&self) -> BTreeMap<String, i32> {
+        let listed = self.api::<Deployment>(SHOP).list(&ListParams::default()).await.unwrap();
+        listed.into_iter().map(|d| (d.name_any(), d.spec.unwrap().replicas.unwrap())).collect()
+    }
+
+    /// The pods of the cluster `orders`.
+    pub async fn members(&self) -> Vec<Pod> {
+        self.api::<Pod>(SHOP).list(&ListParams::default().labels("cluster-name=orders")).await.unwrap().items
+    }
+
+    /// The one pod that Patroni calls the leader; `None` while there is none, or several.
+    pub async fn primary(&self) -> Option<Pod> {
+        let role = |p: &Pod| p.labels().get("role").is_some_and(|r| r == "master" || r == "primary");
+        let mut primaries: Vec<Pod> = self.members().await.into_iter().filter(role).collect();
+        if primaries.len() == 1 { primaries.pop() } else { None }
+    }
+
+    /// Whether the shop is as `make lab-up` leaves it: a primary with a standby that streams, all web pods ready.
+    async fn whole(&self) -> bool {
+        let deployments = self.api::<Deployment>(SHOP).list(&ListParams::default()).await.unwrap();
+        let ready =
+            |d: &Deployment| d.status.as_ref().and_then(|s| s.ready_replicas) == d.spec.as_ref().unwrap().replicas;
+        if !deployments.iter().all(ready)
+            || self.members().await.iter().any(|p| p.metadata.deletion_timestamp.is_some())
+        {
+            return false;
+        }
+        let Some(address) = self.primary().await.and_then(|p| p.status?.pod_ip) else { return false };
+        let streaming = async {
+            let mut session = PgConnection::connect(&self.superuser_url(&address, "postgres")).await?;
+            let sql = "select count(*) from pg_stat_replication where state = 'streaming'";
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut session).await
+        };
+        matches!(tokio::time::timeout(SOON, streaming).await, Ok(Ok(1)))
+    }
+
+    /// Waits until what an earlier drill took has come back.
+    pub async fn until_whole(&self) {
+        let waiting = async {
+            while !self.whole().await {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(2 * SOON, waiting).await.expect("the shop comes back as `make lab-up` left it");
+    }
+
+    /// Nothing of any drill is left: no lock, no mark.
+    pub async fn assert_nothing_left(&self) {
+        for namespace in [SHOP, STAGING] {
+            let leases = self.api::<Lease>(namespace).list(&ListParams::default()).await.unwrap();
+            let locks: Vec<String> =
+                leases.iter().map(kube::ResourceExt::name_any).filter(|n| n.starts_with("firedrill")).collect();
+            assert!(locks.is_empty(), "{namespace} has locks: {locks:?}");
+        }
+        let deployments = self.api::<Deployment>(SHOP).list(&ListParams::default()).await.unwrap();
+        let marked: Vec<String> = deployments
+            .iter()
+            .filter(|d| d.annotations().contains_key(DRILL_ANNOTATION))
+            .map(kube::ResourceExt::name_any)
+            .collect();
+        assert!(marked.is_empty(), "deployments carry a drill's mark: {marked:?}");
+    }
+}
