@@ -77,8 +77,8 @@ fn longest(attempts: &[Attempt]) -> Gap {
     let mut from = 0;
     for (index, attempt) in attempts.iter().enumerate().filter(|(_, a)| a.ok) {
         if index > from + 1 {
-            let (first, last) = (attempts[from + 1], attempts[index - 1]);
-            let least = last.begun.saturating_duration_since(first.ended);
+            let (refused, refused_again) = (attempts[from + 1], attempts[index - 1]);
+            let least = refused_again.begun.saturating_duration_since(refused.ended);
             let most = attempt.ended - attempts[from].begun;
             if most > gap.most {
                 gap = Gap { least, most };

@@ -1,12 +1,13 @@
 //! The shop's deployments to zero, on a cluster whose controllers and kubelet are real: everything is back whatever happens.
 
 use crate::lab::{Lab, SHOP};
-use crate::runner::Runner;
+use crate::runner::{LOOK_EVERY, Runner};
 use firedrill_core::event::Event;
 use firedrill_core::report::{ResidueState, Verdict};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use rustix::process::{Pid, Signal, kill_process};
+use std::time::{Duration, Instant};
 
 fn experiment(hold: &str) -> String {
     format!(
@@ -81,8 +82,12 @@ async fn twenty_seconds_without_an_api_server_leave_nothing_at_zero() {
     drill.until(|e| *e == Event::LossSeen).await;
     let apiserver = part(&lab, "kube-apiserver");
     kill_process(apiserver, Signal::STOP).unwrap();
-    // The length is what is tested: the API is away for longer than any request waits.
-    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    // The length is what is tested: the API is away for longer than any request waits, and the runner stays.
+    let away = Instant::now();
+    while away.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(LOOK_EVERY).await;
+        assert!(drill.is_running(), "the runner left while the API was away");
+    }
     kill_process(apiserver, Signal::CONT).unwrap();
     let ended = drill.ended().await;
     let report = ended.report();

@@ -150,6 +150,10 @@ impl Running {
         tokio::time::timeout(SOON, looks).await.expect("it comes to that")
     }
 
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().expect("it runs")).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
