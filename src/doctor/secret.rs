@@ -78,8 +78,14 @@ async fn missing(
     why: &SecretError,
     reader: Option<&Reader>,
 ) -> Finding {
-    let help = "Mend the reference in the estate, or what it refers to.";
-    let finding = Finding::against(subject, what, "can be read", why.to_string(), help);
+    let (found, help) = match why {
+        SecretError::NoCluster(named) => (
+            format!("{named} could not be asked for, since the cluster does not answer"),
+            "See what is said of the cluster.",
+        ),
+        other => (other.to_string(), "Mend the reference in the estate, or what it refers to."),
+    };
+    let finding = Finding::against(subject, what, "can be read", found, help);
     let (SecretRef::Secret(named), Some(reader)) = (reference, reader) else { return finding };
     let object = named.split_once('#').map_or(named.as_str(), |(object, _)| object);
     match (why, object.split_once('/')) {

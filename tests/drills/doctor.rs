@@ -253,6 +253,9 @@ async fn a_cluster_that_does_not_answer(ward: &Ward<'_>) {
     let path = ward.scene.sandbox.facts().kubeconfig.display().to_string();
     let said = ward.asked(&path, &elsewhere.display().to_string(), &[&ward.scale]).await;
     said.only("cluster", "Kubernetes API");
+    let said = ward.asked(&path, &elsewhere.display().to_string(), &[&ward.kill]).await;
+    let secret = said.finding("target orders-db", "secret `url`");
+    assert!(word(secret, "found").contains("the cluster does not answer"), "{secret}");
 }
 
 async fn a_namespace_that_does_not_allow_it(ward: &Ward<'_>) {
