@@ -158,7 +158,7 @@ const UNKNOWN: [Change; 14] = [
 fn a_good_drill_passes_and_says_what_it_measured() {
     let verdict = Verdict::of(good());
     assert_eq!((verdict.word, verdict.exit_code()), (Word::Pass, ExitCode::Pass));
-    assert_eq!(verdict.cause(), "recovery time (RTO) 1.00 s to 2.00 s, objective 30.00 s");
+    assert_eq!(verdict.cause(), "recovery time (RTO) 1.00 to 2.00 s, objective 30 s");
     assert_eq!(verdict.next_action(), "");
     assert!(verdict.reasons.iter().all(|r| r.severity <= Severity::Good));
 }
