@@ -16,7 +16,12 @@ mod store;
 pub use finding::{Finding, Mark};
 pub use scope::{Named, Scope};
 
+use crate::spec::estate::Target;
+use crate::spec::scalar::Name;
+use crate::targets::cluster::Reader;
+use crate::targets::route::Route;
 use crate::targets::scene::Scene;
+use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -32,14 +37,16 @@ pub async fn examine(scope: &Scope) -> Vec<Finding> {
     };
     let (seen, urls) = secret::examine(scope, reader.as_ref()).await;
     findings.extend(seen);
+    let (seen, routes) = routes(scope, reader.as_ref(), urls).await;
+    findings.extend(seen);
+    let urls: Vec<_> = routes.iter().map(|(name, route)| (name.clone(), route.url.clone())).collect();
     findings.extend(database::examine(scope, reader.as_ref(), &urls).await);
-    let urls = Arc::new(urls.into_iter().collect::<HashMap<_, _>>());
     for loaded in &scope.experiments {
         let scene = Scene {
             loaded: Arc::clone(loaded),
             base: scope.base.clone(),
             reader: reader.clone(),
-            urls: Arc::clone(&urls),
+            routes: Arc::clone(&routes),
             drill: "doctor".to_owned(),
             state_dir: scope.state_dir.clone(),
         };
@@ -49,6 +56,27 @@ pub async fn examine(scope: &Scope) -> Vec<Finding> {
         }
     }
     by_subject(findings)
+}
+
+/// The ways to the databases, as drills go them.
+async fn routes(
+    scope: &Scope,
+    reader: Option<&Reader>,
+    urls: Vec<(Name, SecretString)>,
+) -> (Vec<Finding>, Arc<HashMap<Name, Route>>) {
+    let (mut findings, mut routes) = (Vec::new(), HashMap::new());
+    for (name, url) in urls {
+        let Some(Target::Postgres(target)) = scope.estate.targets.get(&name) else { continue };
+        match Route::to(target, url, reader).await {
+            Ok(route) => drop(routes.insert(name, route)),
+            Err(why) => {
+                let help = "Correct the target's `url` or `reach` in the estate, or what they need in the cluster.";
+                let subject = format!("target {name}");
+                findings.push(Finding::against(&subject, "way to it", "there is one", why.to_string(), help));
+            }
+        }
+    }
+    (findings, Arc::new(routes))
 }
 
 /// What is said of one thing stands together, where it was first spoken of.

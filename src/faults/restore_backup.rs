@@ -213,9 +213,11 @@ impl RestoreBackup {
         let url = secrets::resolve(&server.url, &scene.base, scene.reader.as_ref()).await.map_err(unreadable)?;
         let allowed = scene.loaded.estate.allow.iter().any(|word| word.as_str() == "restore-backup");
         let of = self.backups(scene)?.of.as_ref();
-        let production = of.and_then(|name| scene.urls.get(name)).cloned();
-        let source_system_identifier = match &production {
-            Some(url) => system_identifier(url).await,
+        let route = of.and_then(|name| scene.routes.get(name));
+        // As the estate names it: through a door every server is on loopback.
+        let production = route.map(|r| r.named.clone());
+        let source_system_identifier = match route {
+            Some(route) => system_identifier(&route.url).await,
             None => Known::Unknown("the backups do not say whose data they are: name `of` in the estate".to_owned()),
         };
         Ok(StagingServer {

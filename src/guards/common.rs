@@ -2,6 +2,7 @@
 //! own place, admission webhooks.
 
 use crate::guards::preflight::Preflight;
+use crate::guards::reach;
 use crate::targets::cluster::{ALLOW_ANNOTATION, ClusterError, Reader, Right};
 use crate::targets::scene::Scene;
 use firedrill_core::effect::{Kind, ObjectRef};
@@ -101,6 +102,7 @@ pub async fn admit(
         return Ok(None);
     }
     permissions(reader, preflight, name, &[rights, LOCK_RIGHTS].concat()).await.map_err(unseen)?;
+    reach::port_forward(scene, reader, preflight).await.map_err(unseen)?;
     Ok(uid)
 }
 

@@ -4,4 +4,5 @@ pub mod common;
 pub mod managers;
 pub mod preflight;
 pub mod primary;
+pub mod reach;
 pub mod staging;

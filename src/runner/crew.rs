@@ -340,9 +340,10 @@ fn configs(scene: &Scene, epoch: u64) -> Result<Vec<ProbeConfig>, ProbeError> {
     let probes = experiment.probes.iter().filter_map(|name| Some((name, scene.loaded.estate.probes.get(name)?)));
     probes
         .map(|(name, spec)| {
-            let url_of = |target: &crate::spec::scalar::Name| scene.urls.get(target).cloned();
+            let url_of = |target: &crate::spec::scalar::Name| scene.url(target).cloned();
             let mut config = ProbeConfig::resolve(name, spec, url_of, drill, first_stream)?;
             config.excluded = experiment.exclude.get(name).cloned();
+            config.detour = spec.target().and_then(|target| scene.detour(target));
             Ok(config)
         })
         .collect()
@@ -360,7 +361,7 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
         let Ok(reader) = shared.scene.reader() else { continue };
         match found {
             Some((key, Target::Postgres(target))) => {
-                if let Some(url) = shared.scene.urls.get(key) {
+                if let Some(url) = shared.scene.url(key) {
                     eyes.push(Eyes::Postgres(PostgresEyes::new(name, target, reader.clone(), url.clone())));
                 }
             }

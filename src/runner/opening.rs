@@ -3,13 +3,14 @@
 use crate::effects::Hands;
 use crate::faults::{FaultSpec, Reach};
 use crate::probes::ProbeSpec;
-use crate::spec::estate::Target;
+use crate::spec::estate::{self, Target};
 use crate::spec::experiment::{Expect, Recover};
 use crate::spec::load::{self, Loaded};
 use crate::spec::problem::Problems;
 use crate::spec::scalar::{Name, SecretRef, Span};
 use crate::store::{Journal, JournalError};
 use crate::targets::cluster::{self, Cluster, ClusterError};
+use crate::targets::route::{Route, RouteError};
 use crate::targets::scene::Scene;
 use crate::targets::secrets::{self, SecretError};
 use firedrill_core::digest::Digest;
@@ -42,6 +43,14 @@ pub enum RunError {
     /// A secret cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A database cannot be reached as the estate says.
+    #[error("target `{target}`: {source}")]
+    Route {
+        /// The target.
+        target: Name,
+        /// Why not.
+        source: RouteError,
+    },
     /// The cluster's configuration cannot be used.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -194,18 +203,20 @@ async fn build(opening: Opening, loaded: Loaded, state_dir: &Path) -> Result<Pre
         None
     };
     let reader = cluster.as_ref().map(Cluster::reader);
-    let mut urls = HashMap::new();
+    let mut routes = HashMap::new();
     for (name, target) in &loaded.estate.targets {
         if let (Target::Postgres(postgres), true) = (target, named(&loaded).contains(name)) {
-            urls.insert(name.clone(), secrets::resolve(&postgres.url, &base, reader.as_ref()).await?);
+            let url = secrets::resolve(&postgres.url, &base, reader.as_ref()).await?;
+            let route = Route::to(postgres, url, reader.as_ref()).await;
+            routes.insert(name.clone(), route.map_err(|source| RunError::Route { target: name.clone(), source })?);
         }
     }
-    let by_text = urls.iter().map(|(name, url)| (name.to_string(), url.clone())).collect();
+    let by_text = routes.iter().map(|(name, route)| (name.to_string(), route.url.clone())).collect();
     let scene = Scene {
         loaded: Arc::new(loaded),
         base,
         reader,
-        urls: Arc::new(urls),
+        routes: Arc::new(routes),
         drill: opening.drill.clone(),
         state_dir: state_dir.to_owned(),
     };
@@ -238,7 +249,7 @@ pub fn named(loaded: &Loaded) -> BTreeSet<Name> {
 /// A restore from S3 into a scratch needs no cluster; most else does.
 pub fn needs_cluster(loaded: &Loaded) -> bool {
     let from_cluster = |t: &Target| match t {
-        Target::Postgres(p) => matches!(p.url, SecretRef::Secret(_)),
+        Target::Postgres(p) => matches!(p.url, SecretRef::Secret(_)) || p.reach == estate::Reach::PortForward,
         Target::Deployments(_) => true,
         Target::Backups(_) | Target::Staging(_) => false,
     };

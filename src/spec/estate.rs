@@ -91,11 +91,25 @@ pub struct PostgresTarget {
     /// The port on which each member's pod address answers.
     #[serde(default = "default_port")]
     pub port: u16,
+    /// How the members and the Service are reached from where firedrill runs.
+    #[serde(default)]
+    pub reach: Reach,
     /// The port on which Patroni's REST API answers at each member's pod address.
     #[serde(default = "default_patroni_port")]
     pub patroni_port: u16,
     /// How processes on a member's node are reached, for `by: crash` and `by: freeze`.
     pub agent: Option<Box<AgentPlace>>,
+}
+
+/// How a cluster's pods and Services are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// At their own addresses: from inside the cluster, or over a network that leads there.
+    #[default]
+    Direct,
+    /// Through the API's port-forward, from outside. `url` names the Service as the cluster does: `name.namespace.svc`.
+    PortForward,
 }
 
 fn default_port() -> u16 {
@@ -152,6 +166,9 @@ struct PostgresYaml {
     /// The port on which each member's pod address answers.
     #[serde(default = "default_port")]
     port: u16,
+    /// How the members and the Service are reached from where firedrill runs.
+    #[serde(default)]
+    reach: Reach,
     /// The port on which Patroni's REST API answers at each member's pod address.
     #[serde(default = "default_patroni_port")]
     patroni_port: u16,
@@ -178,7 +195,8 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
     type Error = &'static str;
 
     fn try_from(yaml: PostgresYaml) -> Result<Self, Self::Error> {
-        let PostgresYaml { namespace, members, primary, leader_lease, url, port, patroni_port, agent, .. } = yaml;
+        let PostgresYaml { namespace, members, primary, leader_lease, url, port, reach, patroni_port, agent, .. } =
+            yaml;
         let managers = [
             ("patroni", yaml.patroni),
             ("cloudnative-pg", yaml.cloudnative_pg),
@@ -197,11 +215,12 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
                 leader_lease: leader_lease.or_else(|| scheme.leader_lease(&cluster)),
                 url,
                 port,
+                reach,
                 patroni_port,
                 agent,
             }),
             (None, None, Some(namespace), Some(members), Some(primary)) => {
-                Ok(Self { namespace, members, primary, leader_lease, url, port, patroni_port, agent })
+                Ok(Self { namespace, members, primary, leader_lease, url, port, reach, patroni_port, agent })
             }
             _ => Err("either one failover manager, or `namespace`, `members` and `primary`"),
         }

@@ -1,12 +1,16 @@
 //! The cluster, reached by the ordinary client. [`Reader`] can only look; only effects get the client itself.
 
+use futures_util::stream::Stream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::Portforwarder;
 use kube::api::{ListParams, ObjectList};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
+use kube::runtime::watcher;
 use kube::{Api, Client, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -201,6 +205,41 @@ impl Reader {
     /// When the API cannot be asked.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
         self.get_in(namespace, name).await
+    }
+
+    /// A Service, if it is there.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn service(&self, namespace: &str, name: &str) -> Result<Option<Service>, ClusterError> {
+        self.get_in(namespace, name).await
+    }
+
+    /// The endpoints of a Service, as they change. After an error it begins anew by itself.
+    pub fn endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> impl Stream<Item = watcher::Result<watcher::Event<EndpointSlice>>> + Send + use<> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        watcher::watcher(api, watcher::Config::default().labels(&format!("kubernetes.io/service-name={service}")))
+    }
+
+    /// A channel to a port of a pod, through the API and the pod's kubelet.
+    ///
+    /// # Errors
+    /// When the API cannot be asked, or does not give one.
+    pub async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Portforwarder, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        self.timed(format!("forward to {namespace}/{pod}:{port}"), async { api.portforward(pod, &[port]).await }).await
+    }
+
+    /// That the API answers at all.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn answers(&self) -> Result<(), ClusterError> {
+        self.timed("/version".to_owned(), async { self.client.apiserver_version().await.map(drop) }).await
     }
 
     /// A namespace, if it is there.

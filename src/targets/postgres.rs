@@ -1,8 +1,11 @@
 //! Looking at a PostgreSQL cluster in pods: what its labels say, what its Lease says, and what each member says itself.
 
-use crate::spec::estate::PostgresTarget;
+use crate::probes::detour::Detour;
+use crate::spec::estate::{PostgresTarget, Reach};
 use crate::spec::primary_rule::PrimaryRule;
+use crate::targets::aim::{Aim, Place};
 use crate::targets::cluster::{ClusterError, Reader};
+use crate::targets::door::Door;
 use crate::targets::marks::{self, Claim};
 use firedrill_core::sight::{Member, PostgresView, Server, Sight, Standby, TargetView};
 use firedrill_core::time::Known;
@@ -25,6 +28,8 @@ pub struct PostgresEyes {
     reader: Reader,
     url: SecretString,
     kept: HashMap<String, PgConnection>,
+    /// With `reach: port-forward`, a door to each member, by its UID.
+    doors: HashMap<String, Door>,
 }
 
 impl std::fmt::Debug for PostgresEyes {
@@ -36,7 +41,7 @@ impl std::fmt::Debug for PostgresEyes {
 impl PostgresEyes {
     /// Eyes on the target called `name`; `url` is its resolved connection URL.
     pub fn new(name: &str, target: &PostgresTarget, reader: Reader, url: SecretString) -> Self {
-        Self { name: name.to_owned(), target: target.clone(), reader, url, kept: HashMap::new() }
+        Self { name: name.to_owned(), target: target.clone(), reader, url, kept: HashMap::new(), doors: HashMap::new() }
     }
 
     /// Looks once.
@@ -64,9 +69,17 @@ impl PostgresEyes {
         };
         let mut items = pods.items;
         items.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        if self.target.reach == Reach::PortForward {
+            self.open_doors(&items).await;
+        }
         let asked = items.into_iter().map(|pod| {
-            let kept = self.kept.remove(pod.metadata.uid.as_deref().unwrap_or_default());
-            ask_member(pod, kept, &self.url, &self.target)
+            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let kept = self.kept.remove(uid);
+            let by = match self.target.reach {
+                Reach::Direct => Ok(None),
+                Reach::PortForward => self.doors.get(uid).map(|d| Some(d.port())).ok_or("no door leads to it"),
+            };
+            ask_member(pod, kept, by, (&self.url, &self.target))
         });
         let (mut members, mut claims) = (Vec::new(), Vec::new());
         for (mut member, answer) in join_all(asked).await {
@@ -80,6 +93,32 @@ impl PostgresEyes {
         marks::mark(&mut members, &claims);
         let view = TargetView::Postgres(PostgresView { members, leader });
         Ok(Sight { target: self.name.clone(), from_ns, to_ns: crate::clock::now(), view })
+    }
+}
+
+impl PostgresEyes {
+    /// A door to every member that is there, and none to those that are gone.
+    async fn open_doors(&mut self, pods: &[Pod]) {
+        let uids: HashSet<&str> = pods.iter().filter_map(|p| p.metadata.uid.as_deref()).collect();
+        self.doors.retain(|uid, _| uids.contains(uid.as_str()));
+        for pod in pods {
+            let (Some(uid), Some(name)) = (&pod.metadata.uid, &pod.metadata.name) else { continue };
+            if self.doors.contains_key(uid) {
+                continue;
+            }
+            let place = Place {
+                namespace: self.target.namespace.to_string(),
+                pod: name.clone(),
+                uid: uid.clone(),
+                port: self.target.port,
+            };
+            // What is known of the way is not needed here: a member that does not answer is unknown in any case.
+            let door = Door::open(self.reader.clone(), Aim::Pod(place), Detour::default()).await;
+            match door {
+                Ok(door) => drop(self.doors.insert(uid.clone(), door)),
+                Err(why) => tracing::debug!(%why, pod = name, "no door could be opened"),
+            }
+        }
     }
 }
 
@@ -97,20 +136,24 @@ impl Answer {
     }
 }
 
+/// The port on loopback by which a member is reached, where not at its own address; or why it cannot be.
+type By = Result<Option<u16>, &'static str>;
+
 async fn ask_member(
     pod: Pod,
     kept: Option<PgConnection>,
-    url: &SecretString,
-    target: &PostgresTarget,
+    by: By,
+    target: (&SecretString, &PostgresTarget),
 ) -> (Member, Answer) {
     let status = pod.status.unwrap_or_default();
     let address = status.pod_ip.unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-    let answer = if address.is_empty() {
-        Answer::nothing("the pod has no address")
-    } else {
-        ask_server(kept, url, &address, target).await
+    let answer = match by {
+        _ if address.is_empty() => Answer::nothing("the pod has no address"),
+        Ok(None) => ask_server(kept, (&address, target.1.port), target).await,
+        Ok(Some(port)) => ask_server(kept, ("127.0.0.1", port), target).await,
+        Err(why) => Answer::nothing(why),
     };
     let member = Member {
         pod: pod.metadata.name.unwrap_or_default(),
@@ -126,7 +169,11 @@ async fn ask_member(
     (member, answer)
 }
 
-async fn ask_server(kept: Option<PgConnection>, url: &SecretString, address: &str, target: &PostgresTarget) -> Answer {
+async fn ask_server(
+    kept: Option<PgConnection>,
+    address: (&str, u16),
+    (url, target): (&SecretString, &PostgresTarget),
+) -> Answer {
     // What it said, never how it was asked: the URL holds a password.
     let told = |e: sqlx::Error| brief(&e);
     let asked = async {
@@ -146,8 +193,12 @@ async fn ask_server(kept: Option<PgConnection>, url: &SecretString, address: &st
 }
 
 /// As [`member_options`]; repmgr's record is in a database of its own, and everything else can be asked there too.
-fn options(url: &SecretString, address: &str, target: &PostgresTarget) -> Result<PgConnectOptions, sqlx::Error> {
-    let options = member_options(url, address, target.port)?;
+fn options(
+    url: &SecretString,
+    (host, port): (&str, u16),
+    target: &PostgresTarget,
+) -> Result<PgConnectOptions, sqlx::Error> {
+    let options = member_options(url, host, port)?;
     Ok(match &target.primary {
         PrimaryRule::Repmgr(database) => options.database(database),
         PrimaryRule::Label(_) | PrimaryRule::Sql(_) => options,

@@ -1,9 +1,11 @@
 //! What a survey may use: the files, eyes on the cluster, and the connection URLs. Nothing in it can change anything.
 
+use crate::probes::detour::Detour;
 use crate::spec::estate::{DeploymentsTarget, PostgresTarget, Target};
 use crate::spec::load::Loaded;
 use crate::spec::scalar::Name;
 use crate::targets::cluster::Reader;
+use crate::targets::route::Route;
 use firedrill_core::event::Refusal;
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -19,8 +21,8 @@ pub struct Scene {
     pub base: PathBuf,
     /// Eyes on the cluster, when the estate has one.
     pub reader: Option<Reader>,
-    /// The resolved connection URLs of the `postgres` targets that the experiment and its probes name.
-    pub urls: Arc<HashMap<Name, SecretString>>,
+    /// The ways to the `postgres` targets that the experiment and its probes name.
+    pub routes: Arc<HashMap<Name, Route>>,
     /// The drill's id.
     pub drill: String,
     /// The runner's state directory: its journal, and where a scratch is made by default.
@@ -41,12 +43,22 @@ impl Scene {
         })
     }
 
+    /// What to connect to for a `postgres` target.
+    pub fn url(&self, name: &Name) -> Option<&SecretString> {
+        self.routes.get(name).map(|route| &route.url)
+    }
+
+    /// What is known of the way to a target, where its URL is not used as it stands.
+    pub fn detour(&self, name: &Name) -> Option<Detour> {
+        self.routes.get(name).and_then(Route::detour)
+    }
+
     /// A `postgres` target with its connection URL.
     ///
     /// # Errors
     /// A refusal when it is not one, or has no URL here.
     pub fn postgres(&self, name: &Name) -> Result<(&PostgresTarget, &SecretString), Refusal> {
-        match (self.loaded.estate.targets.get(name), self.urls.get(name)) {
+        match (self.loaded.estate.targets.get(name), self.url(name)) {
             (Some(Target::Postgres(target)), Some(url)) => Ok((target, url)),
             _ => Err(Refusal::new(
                 format!("`{name}` is not a `postgres` target with a connection URL"),

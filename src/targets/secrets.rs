@@ -25,8 +25,8 @@ pub enum SecretError {
     /// There is no cluster to ask.
     #[error("the secret {0} is in Kubernetes, and no cluster is configured")]
     NoCluster(String),
-    /// The cluster could not be asked.
-    #[error(transparent)]
+    /// The cluster could not be asked, or does not let this runner read it.
+    #[error("{0}{help}", help = right_help(.0))]
     Cluster(#[from] ClusterError),
     /// The Secret, or its key, is not there.
     #[error("the Kubernetes Secret {secret} has no key `{key}`, or is not there")]
@@ -36,6 +36,16 @@ pub enum SecretError {
         /// The key.
         key: String,
     },
+}
+
+/// What to do where the right to read is what is missing.
+fn right_help(error: &ClusterError) -> &'static str {
+    match error {
+        ClusterError::Api { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 403) => {
+            ". Let the runner `get` this one Secret, by name: deploy/roles/secret.yaml; `firedrill doctor` prints the Role"
+        }
+        _ => "",
+    }
 }
 
 /// Reads a secret.

@@ -2,7 +2,16 @@
 //! the reason. The pods are real servers.
 
 use crate::support::servers::{NAMESPACE, Servers};
+use firedrill::spec::scalar::SecretRef;
+use firedrill::targets::cluster::USER_AGENT;
+use firedrill::targets::secrets::resolve;
 use firedrill_core::sight::PostgresView;
+use firedrill_sandbox::faults::{Fault, Rule, Selection};
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::api::PostParams;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use std::path::Path;
 
 type Labels = &'static [(&'static str, &'static str)];
 
@@ -188,6 +197,44 @@ async fn the_primary_is_found_by_every_scheme_and_rule() {
         let view = servers.look(&plain(rule)).await;
         assert_eq!(found(&view), (vec!["orders-0", "orders-1"], Some("orders-0")), "{rule}");
     }
+    servers.stop().await;
+}
+
+/// The same errors from an API server that does not let the runner read or forward.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_cluster_does_not_allow_is_told_with_the_role_that_would() {
+    let servers = Servers::start().await;
+    let one = servers.primary("pg-0").await;
+    servers.standby("pg-1", &one).await;
+    servers.label("pg-0", labels!["app" = "pg", "role" = "primary"]).await;
+    servers.label("pg-1", labels!["app" = "pg"]).await;
+    let secret = serde_json::from_value(json!({
+        "metadata": { "name": "db" }, "stringData": { "url": "postgres://app:hunter2@db.default.svc:5432/app" }
+    }));
+    servers.api::<Secret>().create(&PostParams::default(), &secret.unwrap()).await.unwrap();
+    let reader = servers.reader().await;
+    let read = async |name: &str| resolve(&SecretRef::Secret(name.to_owned()), Path::new("."), Some(&reader)).await;
+    let found = read("default/db").await.unwrap();
+    assert!(found.expose_secret().contains("hunter2") && !format!("{found:?}").contains("hunter2"));
+    for (wrong, key) in [("default/db#password", "password"), ("default/other", "url"), ("nowhere/db", "url")] {
+        let why = read(wrong).await.unwrap_err().to_string();
+        assert!(why.contains(&format!("has no key `{key}`, or is not there")) && !why.contains("hunter2"), "{why}");
+    }
+    let forbid = |on: Selection| {
+        let on = Selection { user_agent: Some(USER_AGENT.to_owned()), ..on };
+        servers.cluster().faults().add(Rule::always(on, Fault::Forbidden))
+    };
+    forbid(Selection::of("get", "secrets"));
+    let why = read("default/db").await.unwrap_err().to_string();
+    assert!(why.contains("deploy/roles/secret.yaml") && !why.contains("hunter2"), "{why}");
+
+    let service = json!({ "metadata": { "name": "db" }, "spec": { "selector": { "role": "primary" }, "ports": [{ "port": 5432 }] } });
+    let service = serde_json::from_value(service).unwrap();
+    servers.api::<Service>().create(&PostParams::default(), &service).await.unwrap();
+    forbid(Selection { subresource: Some("portforward".to_owned()), ..Selection::of("create", "pods") });
+    let how = format!("{}, reach: port-forward", plain("role=primary"));
+    let why = servers.refused(&how, "").await;
+    assert!(why.starts_with("reach of db: may not create pods/portforward in default"), "{why}");
     servers.stop().await;
 }
 

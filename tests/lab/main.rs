@@ -13,6 +13,7 @@ mod lab;
 #[path = "../support/place.rs"]
 mod place;
 mod poller;
+mod reach;
 mod restore;
 #[path = "../support/runner.rs"]
 #[expect(dead_code, reason = "shared with the drills on the sandbox, which use the rest of it")]

@@ -205,7 +205,7 @@ fn ledger(url: &str) -> Vec<ProbeConfig> {
 fn probe(name: String, question: Question, every_ms: u64) -> ProbeConfig {
     let pace =
         Pace { every: Span::ms(every_ms), fresh_every: None, timeout: Span::ms(500), views: Views::KeptAndFresh };
-    ProbeConfig { name, question, pace, excluded: None }
+    ProbeConfig { name, question, pace, excluded: None, detour: None }
 }
 
 /// Keeps this process on one core, so that the server has the others.

@@ -1,5 +1,6 @@
 //! From an estate's probe to one that can be started: secrets resolved, addresses parsed, rates within bounds.
 
+use crate::detour::Detour;
 use crate::pace::Pace;
 use crate::scalar::{Name, Span};
 use crate::{ProbeSpec, http, ledger, sql, tcp};
@@ -27,6 +28,8 @@ pub struct ProbeConfig {
     pub pace: Pace,
     /// Why it does not count towards the recovery time, if it does not.
     pub excluded: Option<String>,
+    /// What is known of its way, when it does not go as users do.
+    pub detour: Option<Detour>,
 }
 
 /// What a probe asks, with everything resolved that asking needs.
@@ -128,7 +131,7 @@ impl ProbeConfig {
             ProbeSpec::Http(http) => Question::Http(http.clone()),
             ProbeSpec::Tcp(tcp) => Question::Tcp(tcp.clone()),
         };
-        Ok(Self { name: name.to_string(), question, pace: spec.pace(), excluded: None })
+        Ok(Self { name: name.to_string(), question, pace: spec.pace(), excluded: None, detour: None })
     }
 
     /// The probe's kind by its registered word.

@@ -7,6 +7,7 @@ mod ask;
 pub mod book;
 pub mod clock;
 pub mod config;
+pub mod detour;
 pub mod http;
 pub mod ledger;
 pub mod ledger_table;

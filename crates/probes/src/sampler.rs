@@ -4,6 +4,7 @@
 use crate::ask::{Answer, Ask, Cause, Condition, Miss, Opening};
 use crate::book::Book;
 use crate::clock;
+use crate::detour::Detour;
 use crate::schedule::Schedule;
 use crate::slots::{self, Slots};
 use crate::stalls::Stalls;
@@ -35,6 +36,8 @@ pub(crate) struct Manner {
     pub(crate) slots_cap: usize,
     /// When the first request is due.
     pub(crate) first: Mono,
+    /// What is known of the way, when it is not the users' own.
+    pub(crate) detour: Option<Detour>,
 }
 
 /// An attempt to connect.
@@ -182,7 +185,8 @@ async fn request<A: Ask>(
     let done = clock::now();
     let leftover = {
         let desk = &mut *desk.borrow_mut();
-        match desk.judge(reply, sent, done) {
+        let outcome = desk.judge(reply, sent, done);
+        match desk.believe(outcome, sent, done) {
             Outcome::Unknown => desk.book.unknown(seq, due),
             outcome => desk.book.enter(Sample { seq, due_ns: due, sent_ns: sent, done_ns: done, outcome }),
         }
@@ -299,6 +303,18 @@ impl<C> Desk<C> {
         }
     }
 
+    /// A failure that may be the way's own says nothing about the service.
+    fn believe(&mut self, outcome: Outcome, sent: Mono, done: Mono) -> Outcome {
+        let (Outcome::Failed(failure), Some(detour)) = (outcome, &self.manner.detour) else { return outcome };
+        match detour.doubt(sent, done, failure) {
+            None => outcome,
+            Some(why) => {
+                self.book.detail(why.to_owned());
+                Outcome::Unknown
+            }
+        }
+    }
+
     /// A correct answer that came late.
     fn late(&mut self, took_ns: Nanos, bound_ns: Nanos) -> Outcome {
         self.book.detail(format!(
@@ -365,6 +381,7 @@ mod tests {
             latency: None,
             slots_cap: 12,
             first: clock::now().plus(Nanos::from_ms(5)),
+            detour: None,
         };
         let ask = Stopping { stop_at: 5, answered: Rc::default(), asked: Rc::default() };
         let asked = Rc::clone(&ask.asked);

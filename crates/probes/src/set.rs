@@ -180,7 +180,7 @@ fn part(probe: &ProbeConfig, view: View, period: Nanos, first: Mono, index: usiz
             excluded: probe.excluded.clone(),
         },
         kind,
-        manner: Manner { view, period, timeout, latency, slots_cap, first },
+        manner: Manner { view, period, timeout, latency, slots_cap, first, detour: probe.detour.clone() },
     })
 }
 

@@ -23,7 +23,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use std::collections::BTreeMap;
 
 /// The database that every server has, and its superuser without a password.
-const URL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
+const URL: &str = "postgres://postgres@db:5432/postgres";
 /// The namespace of everything.
 pub const NAMESPACE: &str = "default";
 
@@ -57,8 +57,20 @@ impl Servers {
         self.cluster.client().unwrap()
     }
 
-    pub fn pods(&self) -> Api<Pod> {
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
         Api::namespaced(self.client(), NAMESPACE)
+    }
+
+    pub fn pods(&self) -> Api<Pod> {
+        self.api()
     }
 
     pub async fn reader(&self) -> Reader {

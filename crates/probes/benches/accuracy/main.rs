@@ -196,7 +196,7 @@ fn storefront(address: &str) -> ProbeConfig {
         timeout: None,
     };
     let pace = Pace { every: PERIOD, fresh_every: Some(PERIOD), timeout: TIMEOUT, views: Views::KeptAndFresh };
-    ProbeConfig { name: "storefront".to_owned(), question: Question::Http(http), pace, excluded: None }
+    ProbeConfig { name: "storefront".to_owned(), question: Question::Http(http), pace, excluded: None, detour: None }
 }
 
 fn orders(url: &str) -> ProbeConfig {
@@ -207,5 +207,11 @@ fn orders(url: &str) -> ProbeConfig {
         evidence: Evidence::Full,
     };
     let pace = Pace { every: PERIOD, fresh_every: None, timeout: TIMEOUT, views: Views::KeptAndFresh };
-    ProbeConfig { name: "orders-write".to_owned(), question: Question::Ledger(entries), pace, excluded: None }
+    ProbeConfig {
+        name: "orders-write".to_owned(),
+        question: Question::Ledger(entries),
+        pace,
+        excluded: None,
+        detour: None,
+    }
 }

@@ -18,7 +18,7 @@ fn probe(server: &Postgres, query: &str, expect: Option<&str>) -> ProbeConfig {
     };
     let pace = spec.pace();
     let question = Question::Sql { url: server.url("admin"), spec };
-    ProbeConfig { name: "orders-read".to_owned(), question, pace, excluded: None }
+    ProbeConfig { name: "orders-read".to_owned(), question, pace, excluded: None, detour: None }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ fn probe(url: SecretString, drill: Uuid, timeout_ms: u64) -> ProbeConfig {
             views: Views::KeptAndFresh,
         },
         excluded: None,
+        detour: None,
     }
 }
 

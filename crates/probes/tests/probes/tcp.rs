@@ -16,7 +16,8 @@ async fn a_port_is_up_while_something_listens() {
     assert_eq!(pace.streams(), [(View::Fresh, Span::ms(10))], "a kept connection would prove nothing");
     assert_eq!(pace.views, Views::FreshOnly);
     let pace = Pace { ..pace };
-    let probe = ProbeConfig { name: "port".to_owned(), question: Question::Tcp(tcp), pace, excluded: None };
+    let probe =
+        ProbeConfig { name: "port".to_owned(), question: Question::Tcp(tcp), pace, excluded: None, detour: None };
     let mut harvest = Harvest::start(&[probe]);
     harvest.until_ok(0, 5).await;
     switch.set(Mode::Refuse).await;

@@ -24,7 +24,7 @@ fn probe(switch: &Switch, every_ms: u64, timeout_ms: u64, views: Views) -> Probe
         timeout: None,
     };
     let pace = Pace { every: Span::ms(every_ms), fresh_every: None, timeout: Span::ms(timeout_ms), views };
-    ProbeConfig { name: "storefront".to_owned(), question: Question::Http(http), pace, excluded: None }
+    ProbeConfig { name: "storefront".to_owned(), question: Question::Http(http), pace, excluded: None, detour: None }
 }
 
 #[tokio::test]
