@@ -362,7 +362,8 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
         match found {
             Some((key, Target::Postgres(target))) => {
                 if let Some(url) = shared.scene.url(key) {
-                    eyes.push(Eyes::Postgres(PostgresEyes::new(name, target, reader.clone(), url.clone())));
+                    let seeing = PostgresEyes::new(name, target, reader.clone(), url.clone());
+                    eyes.push(Eyes::Postgres(Box::new(seeing)));
                 }
             }
             Some((_, Target::Deployments(target))) => {
@@ -391,7 +392,7 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
 }
 
 enum Eyes {
-    Postgres(PostgresEyes),
+    Postgres(Box<PostgresEyes>),
     Deployments(DeploymentEyes),
 }
 
