@@ -8,7 +8,9 @@ mod delete;
 mod evict;
 mod ledger;
 mod lock;
+mod looks;
 pub(crate) mod own_pod;
+mod pace;
 mod scale;
 pub mod scratch;
 mod strike;
@@ -23,12 +25,16 @@ use crate::targets::cluster::{Cluster, is_conflict};
 use crate::targets::scene::Scene;
 use crate::targets::staging::StagingServer;
 use firedrill_core::effect::{Effect, Holding, Reply, Version};
+use firedrill_core::event::Opening;
 use firedrill_core::plan::Fact;
 use firedrill_core::time::Mono;
+use looks::Looks;
+use pace::Pace;
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -53,6 +59,10 @@ pub struct Hands {
     pub urls: HashMap<String, SecretString>,
     /// The scene, for what staging needs of the files.
     pub scene: Scene,
+    /// How fast the API server lets this runner write.
+    pace: Arc<Pace>,
+    /// Looks that are made together.
+    looks: Arc<Looks>,
     /// The scratches that this runner made and holds, by target: each lives while its handle does.
     pub scratches: Mutex<HashMap<String, Scratch>>,
 }
@@ -71,6 +81,21 @@ pub struct Done {
 }
 
 impl Hands {
+    /// The hands of a drill, for a runner called `runner`.
+    pub fn new(opening: &Opening, runner: String, cluster: Option<Cluster>, scene: Scene) -> Self {
+        Self {
+            drill: opening.drill.clone(),
+            experiment: opening.experiment.clone(),
+            runner,
+            cluster,
+            urls: scene.routes.iter().map(|(name, route)| (name.to_string(), route.url.clone())).collect(),
+            scene,
+            pace: Arc::default(),
+            looks: Arc::default(),
+            scratches: Mutex::default(),
+        }
+    }
+
     /// Performs an effect, once. The permit says that its intent is durable.
     pub async fn apply(&self, effect: &Effect, permit: InjectPermit) -> Done {
         let sent_ns = crate::clock::now();

@@ -18,6 +18,7 @@ use firedrill_core::time::{Known, Mono};
 use k8s_openapi::api::apps::v1::Deployment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Scales deployments to zero and brings them back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,7 +50,7 @@ impl Fault for ScaleToZero {
         Right::to("get", "apps", "deployments"),
         Right::to("list", "apps", "deployments"),
         Right::to("patch", "apps", "deployments"),
-        Right::to("list", "", "pods"),
+        Right::to("get", "", "pods"),
         Right::to("list", "autoscaling", "horizontalpodautoscalers"),
         Right::to("list", "keda.sh", "scaledobjects"),
     ];
@@ -69,13 +70,13 @@ impl Fault for ScaleToZero {
         fit(target, &found, preflight);
         managers::detect(reader, preflight, namespace, &found).await.map_err(unseen)?;
         common::webhooks(reader, preflight, namespace).await.map_err(unseen)?;
-        let pods = reader.pods(namespace, "").await.map_err(unseen)?;
-        let doomed: Vec<String> = pods
-            .items
-            .iter()
-            .filter(|p| p.metadata.name.as_ref().is_some_and(|n| found.iter().any(|d| belongs(n, d))))
-            .filter_map(|p| p.metadata.name.clone())
-            .collect();
+        // Of all the pods that go only the runner's own matters: it alone is asked for, however many there are.
+        let own = common::own_pod(namespace).filter(|own| found.iter().any(|d| belongs(own, d)));
+        let doomed = match own {
+            Some(own) => reader.pod(namespace, &own).await.map_err(unseen)?.map(|_| own),
+            None => None,
+        };
+        let doomed: Vec<String> = doomed.into_iter().collect();
         common::self_exclusion(preflight, namespace, &doomed);
         let lease = common::lock_lease(namespace, &format!("{}-{uid}", self.target));
         common::lock(reader, preflight, &lease).await.map_err(unseen)?;
@@ -87,27 +88,23 @@ impl Fault for ScaleToZero {
 
     /// All of them have no pod left. Afterwards, a count that is not ours any more was put back by somebody.
     fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing {
-        let names: Vec<&str> = scaled(plan).map(|o| o.name.as_str()).collect();
-        let of = |sight: &Sight| match &sight.view {
-            TargetView::Deployments(d) => Some(d.deployments.clone()),
-            TargetView::Postgres(_) => None,
-        };
-        let all_down = |seen: &[DeploymentView]| names.iter().all(|n| seen.iter().any(|d| d.name == *n && d.down()));
+        let names: HashSet<&str> = scaled(plan).map(|o| o.name.as_str()).collect();
         let mut landed = None;
         // A count above zero after it was seen at zero, or after a later look than the writes, was set by somebody else.
-        let mut seen_zero: Vec<&str> = Vec::new();
+        let mut seen_zero: HashSet<&str> = HashSet::new();
         for sight in seen {
-            let Some(deployments) = of(sight) else { continue };
-            for d in &deployments {
-                let Some(name) = names.iter().find(|n| **n == d.name) else { continue };
+            let TargetView::Deployments(view) = &sight.view else { continue };
+            let mut down = 0;
+            for d in view.deployments.iter().filter(|d| names.contains(d.name.as_str())) {
                 if d.replicas == 0 {
-                    seen_zero.push(name);
-                } else if seen_zero.contains(name) || sight.from_ns >= injected {
+                    seen_zero.insert(&d.name);
+                } else if seen_zero.contains(d.name.as_str()) || sight.from_ns >= injected {
                     let by = format!("somebody who set {} to {}", d.name, d.replicas);
                     return Landing::Undone { by };
                 }
+                down += usize::from(d.down());
             }
-            if landed.is_none() && all_down(&deployments) {
+            if landed.is_none() && down == names.len() {
                 landed = Some(sight.to_ns);
             }
         }

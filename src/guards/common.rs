@@ -155,12 +155,16 @@ pub fn lock_lease(namespace: &str, key: &str) -> ObjectRef {
     ObjectRef { kind: Kind::Lease, namespace: namespace.to_owned(), name: lock_name(key), uid: None }
 }
 
-/// The runner itself must not be among the pods that go.
-pub fn self_exclusion(preflight: &mut Preflight, namespace: &str, doomed: &[String]) {
+/// What the runner's own pod is called, if it runs in one of this namespace. A laptop may be called so by chance.
+pub fn own_pod(namespace: &str) -> Option<String> {
     let own_namespace = std::env::var("POD_NAMESPACE").ok();
     let own_name = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).ok();
-    let inside = own_namespace.as_deref().is_none_or(|own| own == namespace);
-    let hit = own_name.filter(|own| inside && doomed.contains(own));
+    own_name.filter(|_| own_namespace.as_deref().is_none_or(|own| own == namespace))
+}
+
+/// The runner itself must not be among the pods that go.
+pub fn self_exclusion(preflight: &mut Preflight, namespace: &str, doomed: &[String]) {
+    let hit = own_pod(namespace).filter(|own| doomed.contains(own));
     let found = hit.clone().map_or_else(|| "not among them".to_owned(), |own| format!("{own} is this runner"));
     preflight.require(
         "the runner's own pod",

@@ -17,7 +17,7 @@ use firedrill_core::event::{Answered, Intent};
 use firedrill_core::plan::{Plan, Stage, Work};
 use firedrill_core::sample::StreamInfo;
 use futures_util::StreamExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 /// How many requests to the API are under way at once, at most.
 const REQUESTS_MAX: usize = 32;
-/// The time between two looks at the targets.
+/// The time between two looks at the targets, at least.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 /// How often an undo that was written is looked at before it counts as failed.
 const LOOKS_MAX: u8 = 5;
@@ -64,6 +64,8 @@ pub(crate) struct Crew {
     shared: Arc<Shared>,
     out: mpsc::UnboundedSender<Message>,
     running: BTreeMap<Action, Task>,
+    /// Shared by the tasks: a plan may be long, and there is one task for each step that is undone.
+    plan: Option<Arc<Plan>>,
 }
 
 #[derive(Debug)]
@@ -75,13 +77,18 @@ struct Task {
 impl Crew {
     pub(crate) fn new(scene: Scene, hands: Hands, fault: FaultSpec, out: mpsc::UnboundedSender<Message>) -> Self {
         let shared = Shared { scene, hands, fault, requests: Semaphore::new(REQUESTS_MAX) };
-        Self { shared: Arc::new(shared), out, running: BTreeMap::new() }
+        Self { shared: Arc::new(shared), out, running: BTreeMap::new(), plan: None }
     }
 
     /// Starts what should be under way and is not; stops what is and should not be.
     pub(crate) fn reconcile(&mut self, wanted: &[Action], plan: Option<&Plan>, epoch: u64) {
+        if self.plan.is_none() {
+            // A drill has one plan, which never changes.
+            self.plan = plan.map(|p| Arc::new(p.clone()));
+        }
+        let still: BTreeSet<&Action> = wanted.iter().collect();
         for (action, task) in &self.running {
-            if !wanted.contains(action) {
+            if !still.contains(action) {
                 match action {
                     // These end by themselves, soon, and what they say is awaited.
                     Action::Undo(_) | Action::Fence(_) | Action::Intend(_) | Action::Apply(_) => {}
@@ -99,7 +106,7 @@ impl Crew {
             if matches!(action, Action::Undo(id) if arm(id)) && self.writing() {
                 continue;
             }
-            self.start(action.clone(), plan.cloned(), epoch);
+            self.start(action.clone(), epoch);
         }
     }
 
@@ -146,7 +153,8 @@ impl Crew {
         });
     }
 
-    fn start(&mut self, action: Action, plan: Option<Plan>, epoch: u64) {
+    fn start(&mut self, action: Action, epoch: u64) {
+        let plan = self.plan.clone();
         let (shared, out, token) = (Arc::clone(&self.shared), self.out.clone(), CancellationToken::new());
         let (named, cancelled) = (action.clone(), token.clone());
         let handle = tokio::spawn(async move {
@@ -211,7 +219,8 @@ async fn fence(shared: &Shared, plan: &Plan, steps: &[StepId], epoch: u64, out: 
 
 /// The versions that effects will be conditional on; an object that is not as it was planned forbids them all.
 async fn versions(shared: &Shared, plan: &Plan, steps: &[StepId]) -> Result<Vec<Intent>, String> {
-    let looks = futures_util::stream::iter(steps.iter().copied()).map(|id| async move {
+    // All at once: looks at many objects of one kind are made together.
+    let looks = steps.iter().copied().map(|id| async move {
         let effect = &plan.step(id).effect;
         match shared.hands.look(effect).await {
             Ok((Holding::Prior, version)) => Ok(Intent { step: id, version }),
@@ -220,10 +229,7 @@ async fn versions(shared: &Shared, plan: &Plan, steps: &[StepId]) -> Result<Vec<
             Err(why) => Err(format!("{} could not be looked at: {why}", effect.object())),
         }
     });
-    let mut intents: Vec<Intent> =
-        looks.buffer_unordered(REQUESTS_MAX).collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
-    intents.sort_by_key(|i| i.step);
-    Ok(intents)
+    futures_util::future::join_all(looks).await.into_iter().collect()
 }
 
 fn makes_something(effect: &Effect) -> bool {
@@ -249,7 +255,6 @@ fn words(holding: &Holding) -> String {
 
 /// Looks, writes while it is ours, and looks again: only a look says that it is undone.
 async fn undo(shared: &Shared, step: StepId, effect: &Effect, out: &mpsc::UnboundedSender<Message>) {
-    let _slot = shared.requests.acquire().await.expect("the semaphore is never closed");
     let failed = |why: String| {
         let _ = out.send(Message::Said(Input::UndoFailed(step, why)));
     };
@@ -264,9 +269,13 @@ async fn undo(shared: &Shared, step: StepId, effect: &Effect, out: &mpsc::Unboun
             return;
         }
         let Ok(Some(permit)) = may_write.await else { return };
-        points::reached("before undo");
-        let written = shared.hands.undo(effect, &version, permit).await;
-        points::reached("after undo");
+        let written = {
+            let _slot = shared.requests.acquire().await.expect("the semaphore is never closed");
+            points::reached("before undo");
+            let written = shared.hands.undo(effect, &version, permit).await;
+            points::reached("after undo");
+            written
+        };
         // Also after a write that failed: it may have landed, or somebody else may have been faster. The look tells.
         if let Err(why) = written {
             trouble = format!("could not put back {}: {why}", effect.object());
@@ -275,7 +284,8 @@ async fn undo(shared: &Shared, step: StepId, effect: &Effect, out: &mpsc::Unboun
     failed(trouble);
 }
 
-/// A look; before it is told that somebody else changed the object, our marks are taken off it, and their change stays.
+/// A look; before it is told that somebody else changed the object, or that a dead man put it back, our marks are taken off
+/// it, and the count stays as they made it.
 async fn relinquished(
     shared: &Shared,
     step: StepId,
@@ -283,7 +293,7 @@ async fn relinquished(
     out: &mpsc::UnboundedSender<Message>,
 ) -> LooksLike {
     let (holding, version) = shared.hands.look(effect).await?;
-    if !matches!(holding, Holding::Other(_)) {
+    if !matches!(holding, Holding::Other(_) | Holding::ByDeadMan) {
         return Ok((holding, version));
     }
     let (ask, answer) = oneshot::channel();
@@ -291,9 +301,14 @@ async fn relinquished(
         return Ok((holding, version));
     }
     if let Ok(Some(permit)) = answer.await {
+        let _slot = shared.requests.acquire().await.expect("the semaphore is never closed");
         shared.hands.relinquish(effect, permit).await?;
     }
-    shared.hands.look(effect).await
+    match (holding, shared.hands.look(effect).await?) {
+        // Its mark is gone by now, and what the mark said is still true.
+        (Holding::ByDeadMan, (Holding::Prior, version)) => Ok((Holding::ByDeadMan, version)),
+        (_, seen) => Ok(seen),
+    }
 }
 
 async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>, stop: &CancellationToken) {
@@ -372,10 +387,8 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
             _ => {}
         }
     }
-    let mut tick = tokio::time::interval(WATCH_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
-        tick.tick().await;
+        let began = tokio::time::Instant::now();
         for eye in &mut eyes {
             let seen = match eye {
                 Eyes::Postgres(eyes) => eyes.look().await,
@@ -388,6 +401,9 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
                 Err(why) => tracing::debug!(%why, "a look failed; the next one follows"),
             }
         }
+        // A look that takes long is made less often: at most a third of the time is spent on looking.
+        let taken = began.elapsed();
+        tokio::time::sleep_until(began + WATCH_EVERY.max(taken * 3)).await;
     }
 }
 

@@ -7,10 +7,10 @@ use crate::runner::progress::{self, Picture};
 use crate::runner::streams::Streams;
 use crate::store::{AppendError, InjectPermit, Journal, UndoPermit};
 use firedrill_core::drill::{Drill, End, Input, Landing, Next};
-use firedrill_core::effect::{Holding, Move, StepId, judge};
-use firedrill_core::event::{Event, Record};
+use firedrill_core::effect::{Epoch, Holding, Move, StepId, judge};
+use firedrill_core::event::{Answered, Event, Record};
 use firedrill_core::sight::Sight;
-use firedrill_core::time::{Mono, Nanos};
+use firedrill_core::time::{Mono, Nanos, Stamp};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -121,10 +121,49 @@ impl Dispatcher<'_> {
             };
             let mut next = first;
             while let Some(message) = next {
-                self.take(message).await?;
-                next = self.inbox.try_recv().ok();
+                next = match Told::of(message) {
+                    Ok(told) => self.take_together(told).await?,
+                    Err(message) => {
+                        self.take(message).await?;
+                        self.inbox.try_recv().ok()
+                    }
+                };
             }
         }
+    }
+
+    /// Takes what was told, and all of its kind that follows in the inbox, as one batch that becomes durable in one
+    /// transaction: hundreds of answers arrive within a second. What comes next and is of another kind.
+    async fn take_together(&mut self, first: Told) -> Result<Option<Message>, AppendError> {
+        let mut batch = Batch::new(&self.drill);
+        let mut told = Some(first);
+        let next = loop {
+            if let Some(told) = told.take()
+                && let Some(other) = batch.add(told)?
+            {
+                self.write_down(batch).await?;
+                batch = Batch::new(&self.drill);
+                batch.add(other)?;
+            }
+            match self.inbox.try_recv().ok().map(Told::of) {
+                Some(Ok(more)) => told = Some(more),
+                Some(Err(message)) => break Some(message),
+                None => break None,
+            }
+        };
+        self.write_down(batch).await?;
+        Ok(next)
+    }
+
+    /// Makes a batch durable, then answers those who wait for leave to write.
+    async fn write_down(&mut self, batch: Batch) -> Result<(), AppendError> {
+        self.append(batch.events).await?;
+        for (step, write, asked) in batch.waiting {
+            let permit = if write { UndoPermit::of_owed(&self.drill, step) } else { None };
+            // A task that is gone does not write.
+            let _ = asked.send(permit);
+        }
+        Ok(())
     }
 
     async fn take(&mut self, message: Message) -> Result<(), AppendError> {
@@ -143,7 +182,11 @@ impl Dispatcher<'_> {
                     self.test_landing(sight).await?;
                 }
             }
-            Message::Looked { step, holding, write } => self.looked(step, holding, write).await?,
+            Message::Looked { step, holding, write } => {
+                let mut batch = Batch::new(&self.drill);
+                batch.add(Told::Looked { step, holding, write })?;
+                self.write_down(batch).await?;
+            }
             Message::PermitWanted { step, permit } => {
                 // A task that is gone does not write.
                 let _ = permit.send(UndoPermit::of_owed(&self.drill, step));
@@ -180,32 +223,22 @@ impl Dispatcher<'_> {
         points::reached(&format!("before append of {words}"));
         let permits: Vec<InjectPermit> = self.journal.append(&mut self.drill, &at, events).await?;
         points::reached(&format!("after append of {words}"));
-        let plan = self.drill.plan.clone();
         for permit in permits {
-            let effect = plan.as_ref().map(|p| p.step(permit.step()).effect.clone());
+            let effect = self.drill.plan.as_ref().map(|p| p.step(permit.step()).effect.clone());
             self.crew.apply(effect.expect("an intent has a plan"), permit);
         }
         Ok(())
     }
 
-    async fn looked(
-        &mut self,
-        step: StepId,
-        holding: Holding,
-        write: oneshot::Sender<Option<UndoPermit>>,
-    ) -> Result<(), AppendError> {
-        let events = self.drill.hear(Input::Looked(step, holding));
-        let writes = events.iter().any(|e| matches!(e, Event::Looked { .. }));
-        self.append(events).await?;
-        let permit = if writes { UndoPermit::of_owed(&self.drill, step) } else { None };
-        // A task that is gone does not write.
-        let _ = write.send(permit);
-        Ok(())
-    }
-
     async fn test_landing(&mut self, sight: Sight) -> Result<(), AppendError> {
         let Some((_, injected)) = self.drill.injected else { return Ok(()) };
-        if self.seen.len() < SIGHTS_MAX {
+        if self.drill.heal_began.is_some() || self.drill.undoing.is_some() {
+            // What it says now is nothing that the fault could have done.
+            self.seen = Vec::new();
+            return Ok(());
+        }
+        let told = |last: &Sight| last.view == sight.view && (last.from_ns >= injected) == (sight.from_ns >= injected);
+        if self.seen.len() < SIGHTS_MAX && !self.seen.iter().rfind(|s| s.target == sight.target).is_some_and(told) {
             self.seen.push(sight);
         }
         let Some(plan) = &self.drill.plan else { return Ok(()) };
@@ -253,6 +286,60 @@ impl Dispatcher<'_> {
         if let Some(words) = notable(event, &self.drill) {
             self.notes.push((at.since(self.opened), words));
         }
+    }
+}
+
+/// Something that arrives by the hundred: the answer to an effect, or a look before an undo.
+enum Told {
+    Answered(Answered),
+    Looked { step: StepId, holding: Holding, write: oneshot::Sender<Option<UndoPermit>> },
+}
+
+impl Told {
+    fn of(message: Message) -> Result<Self, Message> {
+        match message {
+            Message::Said(Input::Answered(answered)) => Ok(Self::Answered(answered)),
+            Message::Looked { step, holding, write } => Ok(Self::Looked { step, holding, write }),
+            other => Err(other),
+        }
+    }
+}
+
+/// What is about to become durable together, and the drill as it will be then.
+struct Batch {
+    ahead: Drill,
+    at: Stamp,
+    events: Vec<Event>,
+    waiting: Vec<(StepId, bool, oneshot::Sender<Option<UndoPermit>>)>,
+}
+
+impl Batch {
+    fn new(drill: &Drill) -> Self {
+        Self { ahead: drill.clone(), at: crate::clock::stamp(), events: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// Adds what is of the same kind as the rest; gives back what is not, so that a batch has one name at every crash point.
+    fn add(&mut self, told: Told) -> Result<Option<Told>, AppendError> {
+        let input = match &told {
+            Told::Answered(answered) => Input::Answered(answered.clone()),
+            Told::Looked { step, holding, .. } => Input::Looked(*step, holding.clone()),
+        };
+        let heard = self.ahead.hear(input);
+        let kinds = |events: &[Event]| events.iter().map(std::mem::discriminant).collect::<Vec<_>>();
+        let alike = heard.is_empty() || self.events.is_empty() || kinds(&heard) == kinds(&self.events[..1]);
+        if !alike {
+            return Ok(Some(told));
+        }
+        let writes = heard.iter().any(|e| matches!(e, Event::Looked { .. }));
+        for event in &heard {
+            let (seq, epoch) = (self.ahead.next_seq, Epoch(self.ahead.epoch));
+            self.ahead.apply(&Record { seq, epoch, at: self.at.clone(), event: event.clone() })?;
+        }
+        self.events.extend(heard);
+        if let Told::Looked { step, write, .. } = told {
+            self.waiting.push((step, writes, write));
+        }
+        Ok(None)
     }
 }
 

@@ -20,7 +20,6 @@ use firedrill_core::time::Nanos;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// How long a fault may take to be seen at its target.
@@ -211,7 +210,6 @@ async fn build(opening: Opening, loaded: Loaded, state_dir: &Path) -> Result<Pre
             routes.insert(name.clone(), route.map_err(|source| RunError::Route { target: name.clone(), source })?);
         }
     }
-    let by_text = routes.iter().map(|(name, route)| (name.to_string(), route.url.clone())).collect();
     let scene = Scene {
         loaded: Arc::new(loaded),
         base,
@@ -220,15 +218,7 @@ async fn build(opening: Opening, loaded: Loaded, state_dir: &Path) -> Result<Pre
         drill: opening.drill.clone(),
         state_dir: state_dir.to_owned(),
     };
-    let hands = Hands {
-        drill: opening.drill.clone(),
-        experiment: opening.experiment.clone(),
-        runner: runner_name(),
-        cluster,
-        urls: by_text,
-        scene: scene.clone(),
-        scratches: Mutex::default(),
-    };
+    let hands = Hands::new(&opening, runner_name(), cluster, scene.clone());
     Ok(Prepared { opening, scene, hands })
 }
 

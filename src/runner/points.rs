@@ -35,7 +35,8 @@ pub fn reached(point: &str) {
     }
 }
 
-/// What a batch of events is called in the name of a point: their words, with a plus between.
+/// What a batch of events is called in the name of a point: their words, with a plus between; how many of one kind there
+/// are depends on the moment, and is not said.
 #[cfg(debug_assertions)]
 pub fn words(events: &[firedrill_core::event::Event]) -> String {
     let word = |event| match serde_json::to_value(event) {
@@ -43,7 +44,9 @@ pub fn words(events: &[firedrill_core::event::Event]) -> String {
         Ok(serde_json::Value::Object(object)) => object.keys().next().cloned().unwrap_or_default(),
         _ => String::new(),
     };
-    events.iter().map(word).collect::<Vec<_>>().join("+")
+    let mut words: Vec<String> = events.iter().map(word).collect();
+    words.dedup();
+    words.join("+")
 }
 
 /// Nothing in a release build.

@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How long one read of the API may take before it counts as failed.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many objects a page of a list holds: what is in memory at once does not grow with the namespace.
+pub const PAGE: u32 = 250;
+
 /// By this name the cluster's own audit log tells firedrill's requests from everybody else's.
 pub const USER_AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
 
@@ -32,6 +35,8 @@ pub const ALLOW_ANNOTATION: &str = "firedrill.dev/allow";
 pub const DRILL_ANNOTATION: &str = "firedrill.dev/drill";
 /// The annotation that keeps the captured replica count on the Deployment itself.
 pub const REPLICAS_ANNOTATION: &str = "firedrill.dev/replicas";
+/// The annotation that a dead man leaves on what it put back; its value is the drill's id.
+pub const DEAD_MAN_ANNOTATION: &str = "firedrill.dev/dead-man";
 /// The annotation that a take-over writes, so that what an older runner still sends finds the object moved.
 pub const EPOCH_ANNOTATION: &str = "firedrill.dev/epoch";
 
@@ -159,6 +164,25 @@ impl Reader {
         self.timed(what, async { api.list(&params).await }).await
     }
 
+    /// Goes through a list by pages; all of them show the moment of the first.
+    async fn each_in<K>(&self, namespace: &str, selector: &str, mut take: impl FnMut(K)) -> Result<(), ClusterError>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let mut params = ListParams::default().labels(selector).limit(PAGE);
+        loop {
+            let what = format!("list {} in {namespace}", K::plural(&K::DynamicType::default()));
+            let page = self.timed(what, async { api.list(&params).await }).await?;
+            page.items.into_iter().for_each(&mut take);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// A pod, if it is there.
     ///
     /// # Errors
@@ -183,12 +207,17 @@ impl Reader {
         self.get_in(namespace, name).await
     }
 
-    /// The Deployments that a selector matches; all with an empty one.
+    /// Takes each Deployment that a selector matches, all with an empty one, without having them all in memory.
     ///
     /// # Errors
     /// When the API cannot be asked.
-    pub async fn deployments(&self, namespace: &str, selector: &str) -> Result<ObjectList<Deployment>, ClusterError> {
-        self.list_in(namespace, selector).await
+    pub async fn each_deployment(
+        &self,
+        namespace: &str,
+        selector: &str,
+        take: impl FnMut(Deployment),
+    ) -> Result<(), ClusterError> {
+        self.each_in(namespace, selector, take).await
     }
 
     /// A Lease, if it is there.

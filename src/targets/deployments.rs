@@ -3,7 +3,7 @@
 use crate::spec::estate::{DeploymentsTarget, Selection};
 use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Reader};
 use firedrill_core::sight::{DeploymentView, DeploymentsView, Sight, TargetView};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
 /// Deployments that can be looked at again and again.
 #[derive(Debug)]
@@ -25,44 +25,62 @@ impl DeploymentEyes {
     /// When the cluster's API cannot be asked.
     pub async fn look(&self) -> Result<Sight, ClusterError> {
         let from_ns = crate::clock::now();
-        let found = selected(&self.reader, &self.target).await?;
-        let mut deployments: Vec<DeploymentView> = found.iter().map(view).collect();
+        let mut deployments: Vec<DeploymentView> = Vec::new();
+        each(&self.reader, &self.target, |d| deployments.push(view(&d))).await?;
         deployments.sort_by(|a, b| a.name.cmp(&b.name));
         let view = TargetView::Deployments(DeploymentsView { deployments });
         Ok(Sight { target: self.name.clone(), from_ns, to_ns: crate::clock::now(), view })
     }
 }
 
-/// The Deployments that a target selects.
+/// The Deployments that a target selects, without the record of who manages which field: it is longer than all the rest.
 ///
 /// # Errors
 /// When the cluster's API cannot be asked.
 pub async fn selected(reader: &Reader, target: &DeploymentsTarget) -> Result<Vec<Deployment>, ClusterError> {
+    let mut found = Vec::new();
+    let mut keep = |mut deployment: Deployment| {
+        deployment.metadata.managed_fields = None;
+        found.push(deployment);
+    };
+    each(reader, target, &mut keep).await?;
+    Ok(found)
+}
+
+async fn each(
+    reader: &Reader,
+    target: &DeploymentsTarget,
+    mut take: impl FnMut(Deployment),
+) -> Result<(), ClusterError> {
     let selector = match &target.select {
         Selection::Selector(selector) => selector.as_str(),
         Selection::All | Selection::Names(_) => "",
     };
-    let listed = reader.deployments(target.namespace.as_str(), selector).await?;
     let wanted = |d: &Deployment| match &target.select {
         Selection::Names(names) => names.iter().any(|n| d.metadata.name.as_deref() == Some(n.as_str())),
         Selection::All | Selection::Selector(_) => true,
     };
-    Ok(listed.items.into_iter().filter(wanted).collect())
+    let take = |deployment: Deployment| {
+        if wanted(&deployment) {
+            take(deployment);
+        }
+    };
+    reader.each_deployment(target.namespace.as_str(), selector, take).await
 }
 
 /// What one Deployment looks like.
 pub fn view(deployment: &Deployment) -> DeploymentView {
     let meta = &deployment.metadata;
-    let status = deployment.status.clone().unwrap_or_default();
-    let annotations = meta.annotations.clone().unwrap_or_default();
+    let status = deployment.status.as_ref();
+    let count = |of: fn(&DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
     DeploymentView {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
         replicas: wanted_replicas(deployment),
-        existing: status.replicas.unwrap_or(0),
-        ready: status.ready_replicas.unwrap_or(0),
-        observed: status.observed_generation >= meta.generation,
-        drill: annotations.get(DRILL_ANNOTATION).cloned(),
+        existing: count(|s| s.replicas),
+        ready: count(|s| s.ready_replicas),
+        observed: status.and_then(|s| s.observed_generation) >= meta.generation,
+        drill: meta.annotations.as_ref().and_then(|a| a.get(DRILL_ANNOTATION)).cloned(),
     }
 }
 

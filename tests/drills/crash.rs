@@ -364,10 +364,13 @@ fn weathers() -> Vec<Weather> {
             verdict: (Verdict::Pass, 0),
         },
         Weather {
-            name: "too many requests while injecting",
+            name: "too many requests, while injecting and while undoing",
             experiment: scale(),
-            rules: vec![later(1, Fault::TooManyRequests { retry_after_s: 1 })],
-            verdict: (Verdict::Inconclusive, 3),
+            rules: vec![
+                later(1, Fault::TooManyRequests { retry_after_s: 1 }),
+                later(UNDOING + 1, Fault::TooManyRequests { retry_after_s: 1 }),
+            ],
+            verdict: (Verdict::Pass, 0),
         },
         Weather {
             name: "a slow API",

@@ -10,6 +10,7 @@ mod doctor;
 mod finding;
 mod journal_first;
 mod kill_primary;
+mod many;
 mod refused;
 mod restore;
 mod scale_to_zero;

@@ -161,7 +161,8 @@ impl Drill {
     }
 
     fn hear_landing(&self, landing: Landing) -> Vec<Event> {
-        if self.undoing.is_some() || self.injected.is_none() {
+        if self.undoing.is_some() || !self.injection_answered() {
+            // What is still on its way has not been undone by anybody.
             return Vec::new();
         }
         match landing {

@@ -21,7 +21,7 @@ pub use hear::{Input, Landing, Surveyed};
 pub use next::{Action, End, Next};
 pub use tick::StreamNow;
 
-use crate::effect::{Reply, Undone, Version};
+use crate::effect::{Reply, StepId, Undone, Version};
 use crate::event::{Opening, Refusal};
 use crate::plan::{Ledgered, Plan, Stage, Work};
 use crate::rule::{Rule, weakened};
@@ -168,6 +168,14 @@ impl Drill {
     pub fn injection_begun(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| {
             plan.stage(Stage::Inject).any(|id| self.steps[usize::from(id.0)].phase != Phase::Planned)
+        })
+    }
+
+    /// Whether every request of the fault itself was answered, or is known not to be.
+    pub(crate) fn injection_answered(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            let open = |id: StepId| matches!(self.steps[usize::from(id.0)].phase, Phase::Planned | Phase::Intended(_));
+            self.injected.is_some() && !plan.stage(Stage::Inject).any(open)
         })
     }
 

@@ -6,8 +6,9 @@ use crate::effect::{Effect, ObjectRef, StepId, Undone};
 use crate::event::Event;
 use crate::plan::{Heal, Plan, Stage};
 use crate::rule::{Rule, weakened};
-use crate::sight::{Sight, TargetView};
+use crate::sight::{DeploymentView, Sight, TargetView};
 use crate::time::Mono;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Drill {
     /// From when recovery is counted: the latest of what must come before it. After a take-over that is of this term
@@ -47,23 +48,28 @@ impl Drill {
 
     /// A wave is ready when nothing of it is owed, and what was put back was then seen up.
     pub(crate) fn wave_is_ready(&self, wave: &[StepId]) -> bool {
-        !wave.iter().any(|id| self.owed(*id)) && self.scaled_are_up(|id| wave.contains(&id))
+        let of_wave: BTreeSet<StepId> = wave.iter().copied().collect();
+        !wave.iter().any(|id| self.owed(*id)) && self.scaled_are_up(|id| of_wave.contains(&id))
     }
 
     fn scaled_are_up(&self, of_interest: impl Fn(StepId) -> bool) -> bool {
         let since = self.settled_at.unwrap_or_default();
-        let fresh = |s: &&Sight| s.from_ns >= since || weakened(Rule::FreshSights);
-        let views = || {
-            self.sights.values().filter(fresh).filter_map(|s| match &s.view {
-                TargetView::Deployments(d) => Some(&d.deployments),
-                TargetView::Postgres(_) => None,
-            })
-        };
+        let fresh = self.sights.values().filter(|s| s.from_ns >= since || weakened(Rule::FreshSights));
+        // There may be thousands, and this is asked all the time.
+        let mut views: BTreeMap<&str, Vec<&DeploymentView>> = BTreeMap::new();
+        for sight in fresh {
+            if let TargetView::Deployments(seen) = &sight.view {
+                for d in &seen.deployments {
+                    views.entry(&d.name).or_default().push(d);
+                }
+            }
+        }
         self.scaled().filter(|(id, ..)| of_interest(*id)).all(|(_, object, was)| {
-            views().flatten().any(|d| {
-                let same = d.name == object.name && object.uid.as_ref().is_none_or(|uid| *uid == d.uid);
-                same && d.replicas >= was && d.up()
-            })
+            views
+                .get(object.name.as_str())
+                .into_iter()
+                .flatten()
+                .any(|d| object.uid.as_ref().is_none_or(|uid| *uid == d.uid) && d.replicas >= was && d.up())
         })
     }
 

@@ -5,6 +5,7 @@ use crate::event::{Event, Refusal};
 use crate::plan::{Heal, Plan, Stage, Work};
 use crate::rule::{Rule, weakened};
 use crate::sample::Stream;
+use crate::sight::TargetView;
 use crate::time::{Mono, Nanos};
 
 /// What a stream looks like now.
@@ -160,7 +161,10 @@ impl Drill {
         }
         let landing_ns = self.settings().landing_ns;
         let Some(landed) = self.landed else {
-            return (now >= injected_to.plus(landing_ns))
+            // Hundreds of deployments go one after the other: as long as some still do, it is landing.
+            let moved = self.last_move().max(injected_to);
+            let over = now >= moved.plus(landing_ns) || now >= injected_to.plus(self.settings().deadline_ns);
+            return over
                 .then(|| Event::NotLanded(format!("nothing of it was seen within {:.0} s", landing_ns.as_secs_f64())));
         };
         if let Heal::Promotion { .. } = &plan.heal
@@ -197,6 +201,12 @@ impl Drill {
             }
         }
         self.tick_recovery(plan, now, streams)
+    }
+
+    /// When a watched deployment was last seen to change.
+    fn last_move(&self) -> Mono {
+        let deployments = self.sights.values().filter(|s| matches!(s.view, TargetView::Deployments(_)));
+        deployments.map(|s| s.to_ns).max().unwrap_or_default()
     }
 
     /// A held fault: its loss must be seen with users' eyes, and then last as declared.
