@@ -1,6 +1,7 @@
 //! The command line: words in, exit code out. The only place that prints.
 
 mod check;
+mod dead_man;
 mod demo;
 mod doctor;
 mod exit;
@@ -64,6 +65,8 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    #[command(name = "dead-man", hide = true)]
+    DeadMan(dead_man::DeadMan),
     #[command(name = "scratch-keeper", hide = true)]
     ScratchKeeper {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -134,6 +137,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             out::text(&String::from_utf8_lossy(&text));
             Exit::Pass
         }
+        Command::DeadMan(c) => runtime(|| c.go()),
         Command::Demo(c) => runtime(|| c.go(&setting)),
         Command::Plan(c) => runtime(|| c.go(&setting)),
         Command::Doctor(c) => runtime(|| c.go(&setting)),

@@ -6,7 +6,7 @@ use crate::targets::cluster::is_not_found;
 use firedrill_core::effect::{Holding, ObjectRef, Reply, Version};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 
 /// Who a drill is, in the Lease that it holds.
 pub(super) fn holder(drill: &str) -> String {
@@ -51,6 +51,34 @@ async fn describe_holder(api: &Api<Lease>, lease: &ObjectRef) -> String {
         annotation("firedrill.dev/experiment"),
         annotation("firedrill.dev/runner")
     )
+}
+
+/// Why the lock was not renewed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrenewed {
+    /// It is not this drill's any more.
+    #[error("the lock at the target is lost: {0}")]
+    Lost(String),
+    /// It could not be renewed now.
+    #[error("the lock at the target could not be renewed: {0}")]
+    NotNow(String),
+}
+
+/// Moves the Lease's time on, while it is this drill's.
+pub(super) async fn renew(hands: &Hands, lease: &ObjectRef) -> Result<(), Unrenewed> {
+    let version = match look(hands, lease).await {
+        Ok((Holding::Ours, version)) => version.0,
+        Ok((Holding::Other(by), _)) => return Err(Unrenewed::Lost(by)),
+        Ok(_) => return Err(Unrenewed::Lost("the Lease is not there".to_owned())),
+        Err(why) => return Err(Unrenewed::NotNow(why)),
+    };
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let body = serde_json::json!({ "metadata": { "resourceVersion": version }, "spec": { "renewTime": now } });
+    let api: Api<Lease> = hands.namespaced(&lease.namespace);
+    let (params, patch) = (PatchParams::default(), Patch::Merge(body));
+    #[expect(clippy::disallowed_methods, reason = "keeps what a durable intent made, and only while it is ours")]
+    let renewed = timed(api.patch(&lease.name, &params, &patch)).await;
+    renewed.map(|_| ()).map_err(|e| Unrenewed::NotNow(e.to_string()))
 }
 
 pub(super) async fn look(hands: &Hands, lease: &ObjectRef) -> LooksLike {

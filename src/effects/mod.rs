@@ -4,6 +4,7 @@
 mod agent;
 pub(crate) mod agent_words;
 pub mod database;
+pub mod dead_man;
 mod delete;
 mod evict;
 mod ledger;
@@ -24,10 +25,11 @@ use crate::store::{InjectPermit, UndoPermit};
 use crate::targets::cluster::{Cluster, is_conflict};
 use crate::targets::scene::Scene;
 use crate::targets::staging::StagingServer;
-use firedrill_core::effect::{Effect, Holding, Reply, Version};
+use firedrill_core::effect::{Effect, Holding, ObjectRef, Reply, Version};
 use firedrill_core::event::Opening;
 use firedrill_core::plan::Fact;
 use firedrill_core::time::Mono;
+pub use lock::Unrenewed;
 use looks::Looks;
 use pace::Pace;
 use secrecy::SecretString;
@@ -101,6 +103,7 @@ impl Hands {
         let sent_ns = crate::clock::now();
         let (reply, facts) = match effect {
             Effect::Lock { lease, key } => (lock::apply(self, lease, key, permit).await, Vec::new()),
+            Effect::DeadMan { job, post } => (dead_man::apply(self, job, post, permit).await, Vec::new()),
             Effect::Scale { object, was, put } => (scale::apply(self, object, *was, *put, permit).await, Vec::new()),
             Effect::Delete { pod, grace_s } => (delete::apply(self, pod, *grace_s, permit).await, Vec::new()),
             Effect::Evict { pod, grace_s } => (Box::pin(evict::apply(self, pod, *grace_s, permit)).await, Vec::new()),
@@ -126,6 +129,7 @@ impl Hands {
     pub async fn look(&self, effect: &Effect) -> LooksLike {
         match effect {
             Effect::Lock { lease, .. } => lock::look(self, lease).await,
+            Effect::DeadMan { job, .. } => dead_man::look(self, job).await,
             Effect::Scale { object, was, put } => scale::look(self, object, *was, *put).await,
             Effect::Delete { pod, .. } | Effect::Evict { pod, .. } => delete::look(self, pod).await,
             Effect::Switchover { api, .. } => Box::pin(switchover::look(api)).await,
@@ -147,6 +151,7 @@ impl Hands {
     pub async fn undo(&self, effect: &Effect, seen: &Version, permit: UndoPermit) -> Result<(), String> {
         match effect {
             Effect::Lock { lease, .. } => lock::undo(self, lease, seen, permit).await,
+            Effect::DeadMan { job, .. } => dead_man::undo(self, job, permit).await,
             Effect::Scale { object, was, .. } => scale::undo(self, object, *was, seen, permit).await,
             Effect::Delete { .. } | Effect::Evict { .. } => Err("a deleted pod cannot be given back".to_owned()),
             Effect::Switchover { .. } => Err("a role that was handed over is not fetched back".to_owned()),
@@ -184,10 +189,19 @@ impl Hands {
             Effect::Ledger { target } => ledger::touch(self, target).await,
             Effect::Lock { .. }
             | Effect::Agent(_)
+            | Effect::DeadMan { .. }
             | Effect::Switchover { .. }
             | Effect::Scratch { .. }
             | Effect::Database { .. } => Ok(()),
         }
+    }
+
+    /// Renews the lock, for the dead man that watches it.
+    ///
+    /// # Errors
+    /// Whether it is lost, or only could not be renewed now.
+    pub async fn renew(&self, lease: &ObjectRef) -> Result<(), Unrenewed> {
+        lock::renew(self, lease).await
     }
 
     async fn make_scratch(&self, target: &str, dir: &str, _permit: InjectPermit) -> Reply {

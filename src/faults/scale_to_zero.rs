@@ -3,7 +3,7 @@
 use crate::faults::arming::{self, RANK_FAULT};
 use crate::faults::{Fault, Reach};
 use crate::guards::preflight::Preflight;
-use crate::guards::{common, managers};
+use crate::guards::{common, dead_man, managers};
 use crate::spec::estate::{DeploymentsTarget, Selection};
 use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Right};
@@ -78,6 +78,7 @@ impl Fault for ScaleToZero {
         };
         let doomed: Vec<String> = doomed.into_iter().collect();
         common::self_exclusion(preflight, namespace, &doomed);
+        dead_man::check(scene, preflight, namespace).await.map_err(unseen)?;
         let lease = common::lock_lease(namespace, &format!("{}-{uid}", self.target));
         common::lock(reader, preflight, &lease).await.map_err(unseen)?;
         if preflight.refused() {
@@ -124,7 +125,9 @@ fn scaled(plan: &Plan) -> impl Iterator<Item = &ObjectRef> {
 
 impl ScaleToZero {
     fn plan(&self, scene: &Scene, target: &DeploymentsTarget, found: &[Deployment], lock: (ObjectRef, String)) -> Plan {
+        let dead_man = arming::dead_man(scene, &lock.0);
         let mut steps = arming::steps(scene, Some(lock));
+        steps.extend(dead_man);
         let mut ids: Vec<(String, StepId)> = Vec::new();
         for deployment in found {
             let now = view(deployment);

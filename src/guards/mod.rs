@@ -1,6 +1,7 @@
 //! What must hold before anything is touched. Everything in here looks, and refuses on doubt.
 
 pub mod common;
+pub mod dead_man;
 pub mod managers;
 pub mod preflight;
 pub mod primary;

@@ -1,6 +1,6 @@
 //! The crew: one task for each thing that should be under way. Tasks talk to the dispatcher only by messages.
 
-use crate::effects::{Hands, LooksLike};
+use crate::effects::{Hands, LooksLike, Unrenewed};
 use crate::faults::FaultSpec;
 use crate::probes::book::Batch;
 use crate::probes::config::{ProbeConfig, ProbeError};
@@ -29,6 +29,8 @@ use uuid::Uuid;
 const REQUESTS_MAX: usize = 32;
 /// The time between two looks at the targets, at least.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// How often the lock is renewed before it would count as lapsed.
+const RENEWALS: u64 = 4;
 /// How often an undo that was written is looked at before it counts as failed.
 const LOOKS_MAX: u8 = 5;
 
@@ -175,6 +177,9 @@ impl Crew {
                 (Action::Watch, Some(plan)) => {
                     cancelled.run_until_cancelled(watch(&shared, &plan, &out)).await;
                 }
+                (Action::Renew, Some(plan)) => {
+                    cancelled.run_until_cancelled(renew(&shared, &plan, &out)).await;
+                }
                 (Action::Work(work), Some(plan)) => {
                     let _ = plan;
                     do_work(&shared, *work, &out, &cancelled).await;
@@ -237,6 +242,7 @@ fn makes_something(effect: &Effect) -> bool {
         effect,
         Effect::Lock { .. }
             | Effect::Agent(_)
+            | Effect::DeadMan { .. }
             | Effect::Ledger { .. }
             | Effect::Scratch { .. }
             | Effect::Database { .. }
@@ -410,6 +416,31 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
 enum Eyes {
     Postgres(Box<PostgresEyes>),
     Deployments(DeploymentEyes),
+}
+
+/// Renews the lock four times in the time after which the dead man would think this runner dead.
+async fn renew(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message>) {
+    let found = plan.steps.iter().find_map(|s| match &s.effect {
+        Effect::DeadMan { post, .. } => Some(post.after_s),
+        _ => None,
+    });
+    let lease = plan.steps.iter().find_map(|s| match &s.effect {
+        Effect::Lock { lease, .. } => Some(lease),
+        _ => None,
+    });
+    let (Some(after_s), Some(lease)) = (found, lease) else { return };
+    let every = Duration::from_millis(u64::from(after_s) * 1000 / RENEWALS);
+    loop {
+        match shared.hands.renew(lease).await {
+            Ok(()) => {}
+            Err(lost @ Unrenewed::Lost(_)) => {
+                let _ = out.send(Message::Said(Input::Abort(lost.to_string())));
+                return;
+            }
+            Err(why) => tracing::warn!(%why, "it is tried again"),
+        }
+        tokio::time::sleep(every).await;
+    }
 }
 
 async fn do_work(shared: &Shared, work: Work, out: &mpsc::UnboundedSender<Message>, stop: &CancellationToken) {

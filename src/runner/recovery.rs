@@ -6,7 +6,7 @@ use crate::runner::points;
 use crate::runner::progress::Picture;
 use crate::store::{DrillLock, Journal, UndoPermit};
 use firedrill_core::drill::Drill;
-use firedrill_core::effect::{Effect, Epoch, Holding, StepId};
+use firedrill_core::effect::{Epoch, Holding, StepId};
 use firedrill_core::event::{Event, TakeOver};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,7 @@ async fn release_late_locks(journal: &Journal, drill: &str) -> Result<(), RunErr
     let (records, _) = journal.records(drill).await?;
     let state = replayed(&records)?;
     let Some(plan) = &state.plan else { return Ok(()) };
-    let late = plan.ids().filter(|id| matches!(plan.step(*id).effect, Effect::Lock { .. } | Effect::Agent(_)));
+    let late = plan.ids().filter(|id| plan.step(*id).effect.may_land_late());
     let late: Vec<(StepId, UndoPermit)> =
         late.filter_map(|id| UndoPermit::of_late_arrival(&state, id).map(|permit| (id, permit))).collect();
     if late.is_empty() {

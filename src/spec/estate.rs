@@ -27,6 +27,8 @@ pub struct Estate {
     /// Named samplers that ask the service a question at a fixed rate.
     #[serde(default)]
     pub probes: BTreeMap<Name, ProbeSpec>,
+    /// Who brings deployments back when a runner is lost for good; nobody by default.
+    pub dead_man: Option<DeadMan>,
     /// What must hold before anything is touched.
     #[serde(default)]
     pub guards: Guards,
@@ -319,6 +321,26 @@ pub struct ServerStaging {
     pub url: SecretRef,
     /// The setting that marks it as staging, outside the data: `ALTER DATABASE name SET firedrill.staging = 'marker'`.
     pub marker: String,
+}
+
+/// A Job for the time of a drill, outside of what it may touch, that brings deployments back when the runner's Lease is not
+/// renewed any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DeadMan {
+    /// Where it runs: never the namespace of a target.
+    pub namespace: Name,
+    /// The image of this program.
+    pub image: String,
+    /// Its service account there: bound to the Role `deploy/roles/dead-man.yaml` in the namespaces of the targets.
+    pub service_account: Name,
+    /// How long the Lease may go without being renewed: longer than the API server may be away.
+    #[serde(default = "default_after")]
+    pub after: Span,
+}
+
+fn default_after() -> Span {
+    Span::secs(60)
 }
 
 /// What must hold before anything is touched.

@@ -8,7 +8,7 @@ use crate::support::points::{At, Struck, strike};
 use crate::support::{files, left, runner::Runner, scene::Scene, scene::whole_shop};
 use firedrill::targets::cluster::USER_AGENT;
 use firedrill_core::event::Event;
-use firedrill_core::report::Verdict;
+use firedrill_core::report::{ResidueState, Verdict};
 use firedrill_sandbox::audit::Entry;
 use firedrill_sandbox::faults::{Fault, Rule, Selection};
 use firedrill_sandbox::process::boottime_ns;
@@ -406,6 +406,7 @@ async fn whatever_the_api_does_the_fault_is_undone_and_the_drill_is_closed() {
         assert!(struck.iter().all(|times| *times > 0), "{}: not everything was struck: {struck:?}", weather.name);
         let report = ended.report();
         let found = (report.judgement.verdict, ended.code().unwrap());
+        assert_eq!(report.residue.state, ResidueState::Clean, "{}: {:#?}", weather.name, report.residue);
         // Whether a busy machine could ask in time is not the question here.
         let unmeasured = weather.verdict.0 == Verdict::Pass && found == (Verdict::Inconclusive, 3);
         if found != weather.verdict && !unmeasured {

@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
 mod crash;
+mod dead_man;
 mod demo;
 mod doctor;
 mod finding;

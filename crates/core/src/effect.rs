@@ -33,6 +33,8 @@ pub enum Kind {
     Deployment,
     /// `coordination.k8s.io/v1/Lease`
     Lease,
+    /// `batch/v1/Job`
+    Job,
 }
 
 /// One object of the cluster.
@@ -54,6 +56,7 @@ impl std::fmt::Display for ObjectRef {
             Kind::Pod => "pod",
             Kind::Deployment => "deployment",
             Kind::Lease => "lease",
+            Kind::Job => "job",
         };
         write!(f, "{kind} {}/{}", self.namespace, self.name)
     }
@@ -107,6 +110,21 @@ pub struct Agent {
     pub lifetime_s: u32,
 }
 
+/// What a dead man watches, and as whom he acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Post {
+    /// The namespace of the drill's target.
+    pub namespace: String,
+    /// The Lease there that is the drill's lock, and that the runner renews.
+    pub lease: String,
+    /// How long the Lease may go without being renewed, seconds.
+    pub after_s: u32,
+    /// The image that holds this program.
+    pub image: String,
+    /// The service account that may do what he has to do there, and nothing else.
+    pub service_account: String,
+}
+
 /// A change of the world. Closed and versioned with the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -117,6 +135,13 @@ pub enum Effect {
         lease: ObjectRef,
         /// What it stands for: a database's system identifier or a namespace's UID.
         key: String,
+    },
+    /// A Job outside the blast radius that puts back what the drill scaled when its Lease is not renewed any more.
+    DeadMan {
+        /// The Job.
+        job: ObjectRef,
+        /// What it watches.
+        post: Post,
     },
     /// A Deployment's replica count and the drill's annotation, in one write, so that "ours" can be decided later.
     Scale {
@@ -186,6 +211,7 @@ impl Effect {
     pub fn object(&self) -> String {
         match self {
             Self::Lock { lease: object, .. }
+            | Self::DeadMan { job: object, .. }
             | Self::Scale { object, .. }
             | Self::Delete { pod: object, .. }
             | Self::Evict { pod: object, .. } => object.to_string(),
@@ -202,6 +228,12 @@ impl Effect {
     pub fn describe(&self) -> String {
         match self {
             Self::Lock { lease, .. } => format!("hold {lease} as the lock of this target"),
+            Self::DeadMan { job, post } => {
+                format!(
+                    "set up {job}, which scales back when lease {}/{} is not renewed for {} s",
+                    post.namespace, post.lease, post.after_s
+                )
+            }
             Self::Scale { object, was, put } => format!("scale {object} from {was} to {put}"),
             Self::Delete { pod, grace_s } => match grace_s {
                 Some(s) => format!("delete {pod} (uid {}) with {s} s of grace", pod.uid.as_deref().unwrap_or("?")),
@@ -225,6 +257,12 @@ impl Effect {
         }
     }
 
+    /// Whether it makes something that has no version before it is there, and that may therefore land late: found beside a
+    /// closed drill, it is taken away. Until then it harms nothing.
+    pub fn may_land_late(&self) -> bool {
+        matches!(self, Self::Lock { .. } | Self::DeadMan { .. } | Self::Agent(_))
+    }
+
     /// How a runner that was paused and overtaken is kept from still performing it.
     pub fn fence(&self) -> Fence {
         match self {
@@ -233,6 +271,7 @@ impl Effect {
             | Self::Evict { .. }
             | Self::Lock { .. }
             | Self::Agent(_)
+            | Self::DeadMan { .. }
             | Self::Strike { .. } => Fence::OnVersion,
             Self::Scratch { .. } => Fence::Local,
             Self::Ledger { .. } | Self::Database { .. } | Self::Switchover { .. } => Fence::LockOnly,
@@ -245,6 +284,7 @@ impl Effect {
             Self::Delete { pod, .. } | Self::Evict { pod, .. } | Self::Switchover { pod, .. } => Some(pod),
             Self::Strike { victim, .. } => Some(&victim.pod),
             Self::Lock { .. }
+            | Self::DeadMan { .. }
             | Self::Scale { .. }
             | Self::Agent(_)
             | Self::Ledger { .. }

@@ -96,8 +96,9 @@ fn final_words(effect: &Effect) -> &'static str {
 fn by_hand(effect: &Effect) -> String {
     match effect {
         Effect::Lock { lease, .. } => format!("kubectl -n {} delete lease {}", lease.namespace, lease.name),
+        Effect::DeadMan { job, .. } => format!("kubectl -n {} delete job {}", job.namespace, job.name),
         Effect::Scale { object, was, .. } => format!(
-            "kubectl -n {ns} scale deployment {name} --replicas={was} && kubectl -n {ns} annotate deployment {name} firedrill.dev/drill- firedrill.dev/replicas- firedrill.dev/epoch-",
+            "kubectl -n {ns} scale deployment {name} --replicas={was} && kubectl -n {ns} annotate deployment {name} firedrill.dev/drill- firedrill.dev/replicas- firedrill.dev/epoch- firedrill.dev/dead-man-",
             ns = object.namespace,
             name = object.name
         ),

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 /// How often a conditional write may find its object moved before that counts as a refusal.
 pub const CONFLICTS_MAX: u16 = 5;
 /// How often an undo may fail before the runner gives the step up for now.
-pub const UNDO_FAILURES_MAX: u16 = 8;
+pub const UNDO_FAILURES_MAX: u16 = 12;
 
 /// Where a step is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! What should be under way now.
 
 use super::{Drill, Phase};
-use crate::effect::StepId;
+use crate::effect::{Effect, StepId};
 use crate::plan::{Plan, Stage, Work};
 use crate::rule::{Rule, weakened};
 use crate::time::Mono;
@@ -24,6 +24,8 @@ pub enum Action {
     Probe,
     /// Look at the targets, again and again.
     Watch,
+    /// Renew the lock, as long as a dead man watches it.
+    Renew,
     /// Look at what a step changed, and put it back while it is ours.
     Undo(StepId),
     /// Do long work.
@@ -67,7 +69,18 @@ impl Drill {
         } else if !self.stopped() {
             self.while_going(plan, now, &mut actions);
         }
+        if self.is_watched(plan) {
+            actions.push(Action::Renew);
+        }
         Next::UnderWay(actions)
+    }
+
+    /// Whether a dead man is, or may be, watching the lock.
+    fn is_watched(&self, plan: &Plan) -> bool {
+        let dead_man = |id: StepId| matches!(plan.step(id).effect, Effect::DeadMan { .. });
+        let lock = |id: StepId| matches!(plan.step(id).effect, Effect::Lock { .. });
+        plan.stage(Stage::Arm).any(|id| dead_man(id) && self.owed(id))
+            && plan.stage(Stage::Arm).any(|id| lock(id) && self.owed(id) && !self.in_flight(id))
     }
 
     fn phase(&self, id: StepId) -> &Phase {

@@ -299,7 +299,8 @@ impl State {
                 Action::Work(work) => Op::Hear(Input::WorkBegan(*work)),
                 Action::Probe => Op::Hear(Input::ProbingBegan(s.streams.clone())),
                 Action::Watch => Op::See,
-                Action::Apply(_) => continue,
+                // A renewal changes nothing that is judged here.
+                Action::Apply(_) | Action::Renew => continue,
             };
             did = true;
             runner.queue.push_back((now, op));
@@ -578,15 +579,7 @@ impl State {
 /// Whether a request outlives the process that made it. What is local dies with it; a session of a database is ended by the
 /// fence.
 pub(super) fn travels(effect: &Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Lock { .. }
-            | Effect::Scale { .. }
-            | Effect::Delete { .. }
-            | Effect::Evict { .. }
-            | Effect::Agent(_)
-            | Effect::Strike { .. }
-    )
+    effect.fence() == crate::effect::Fence::OnVersion
 }
 
 fn number(version: &Version) -> u64 {

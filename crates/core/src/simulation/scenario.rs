@@ -1,7 +1,7 @@
 //! What is simulated: plans that hold every effect, every way of healing, and every guard.
 
 use super::world::{UNIT, World};
-use crate::effect::{Agent, Blow, Effect, Kind, ObjectRef, StepId, Victim};
+use crate::effect::{Agent, Blow, Effect, Kind, ObjectRef, Post, StepId, Victim};
 use crate::event::{AbortRule, Brief, Objectives, Opening, Settings};
 use crate::plan::{Heal, Ledgered, Plan, Stage, Step};
 use crate::sample::{Stream, StreamInfo, View};
@@ -36,10 +36,10 @@ impl Scenario {
         Self { name: "effects", opening: opening("effects", Nanos::ZERO, 400), plan, streams: Vec::new() }
     }
 
-    /// Deployments held at zero and brought back in waves, watched by a probe, with a guard and the ledger.
+    /// Deployments held at zero and brought back in waves, watched by a probe and a dead man, with a guard and the ledger.
     pub fn held() -> Self {
-        let steps = vec![lock(), ledger(), scale("front", 5, 2), scale("back", 2, 1)];
-        let waves = vec![vec![StepId(2)], vec![StepId(3)]];
+        let steps = vec![lock(), ledger(), dead_man(), scale("front", 5, 2), scale("back", 2, 1)];
+        let waves = vec![vec![StepId(3)], vec![StepId(4)]];
         let heal = Heal::Undo { waves, hold_ns: Nanos(UNIT.0 * 3) };
         Self::whole("held", plan("held", steps, heal, Ledgered::Yes))
     }
@@ -197,6 +197,17 @@ fn lock() -> Step {
 
 fn ledger() -> Step {
     arm(1, Effect::Ledger { target: "orders".to_owned() })
+}
+
+fn dead_man() -> Step {
+    let post = Post {
+        namespace: "shop".to_owned(),
+        lease: "firedrill".to_owned(),
+        after_s: 60,
+        image: "firedrill".to_owned(),
+        service_account: "dead-man".to_owned(),
+    };
+    arm(1, Effect::DeadMan { job: ObjectRef { uid: None, ..object(Kind::Job, "dead-man") }, post })
 }
 
 fn scale(name: &str, was: i32, rank: u16) -> Step {

@@ -196,10 +196,10 @@ impl Witness {
         if !self.intended.contains(&id) {
             return Err(format!("the effect of {id:?} before its intent was recorded"));
         }
-        // A lock that is made late names a drill that is closed: it keeps others away, harms nothing, and whoever finds it
-        // beside that drill's journal lets it go. So does an agent, which nobody will tell to act. A create has no version
+        // What is made late names a drill that is closed: a lock keeps others away, a dead man finds nothing to watch, an agent
+        // is told nothing; none harms, and whoever finds it beside that drill's journal takes it away. A create has no version
         // that could be moved on.
-        if matches!(s.effect(id), Effect::Lock { .. } | Effect::Agent(_)) {
+        if s.effect(id).may_land_late() {
             return Ok(());
         }
         if fenced {
@@ -247,8 +247,8 @@ impl Witness {
         for id in s.plan.ids() {
             let thing = &world.things[usize::from(id.0)];
             let effect = s.effect(id);
-            let late_lock = matches!(effect, Effect::Lock { .. } | Effect::Agent(_)) && self.settled.contains(&id);
-            if world.carries(effect, id) && !late_lock {
+            let late = effect.may_land_late() && self.settled.contains(&id);
+            if world.carries(effect, id) && !late {
                 return Err(format!("{} is left", effect.describe()));
             }
             if let Effect::Scale { was, .. } = effect {

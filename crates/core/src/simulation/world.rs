@@ -218,7 +218,7 @@ impl World {
                 t.put(1, now);
                 t.incarnation = 1;
             }
-            (Write::Effect, Effect::Lock { .. } | Effect::Agent(_)) if t.val == 1 => return Err(Refused::Rejected),
+            (Write::Effect, effect) if effect.may_land_late() && t.val == 1 => return Err(Refused::Rejected),
             (Write::Effect, _) => t.put(1, now),
             (Write::Undo, Effect::Scale { .. } | Effect::Lock { .. } | Effect::Strike { .. })
             | (Write::Relinquish, _)
