@@ -47,9 +47,9 @@ impl DeadMan {
             }
         };
         let watched = Watched { namespace: self.namespace, lease: self.lease, drill: self.drill, after };
-        let watcher = Watcher::new(cluster, watched);
+        let dead_man = Watcher::new(cluster, watched);
         tokio::select! {
-            exit = work(&watcher, self.port) => exit,
+            exit = work(&dead_man, self.port) => exit,
             () = stop.next() => Exit::Pass,
         }
     }

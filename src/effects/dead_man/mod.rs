@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long it may take to come up: an image has to be pulled.
-const UP_WITHIN: Duration = Duration::from_secs(60);
+const UP_WITHIN: Duration = Duration::from_mins(1);
 /// From one look at the Job to the next while it comes up.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The port that it opens, for the kubelet, once it has seen all that it needs to see.
