@@ -1,6 +1,6 @@
 //! The label schemes of failover managers: from a manager's name and a cluster's to the selectors of its members and of its
-//! primary. A scheme says what a manager writes on its pods by default, as its documentation has it; none of them is
-//! certified, and a label alone never decides.
+//! primary. A scheme says what a manager writes on its pods by default, as far as is known; none of them is certified, and a
+//! label alone never decides.
 
 use crate::spec::primary_rule::PrimaryRule;
 use crate::spec::scalar::Name;
@@ -56,6 +56,9 @@ pub struct Scheme {
 /// - `stackgres`: its tutorials (`app=StackGresCluster,stackgres.io/cluster-name=…`, `stackgres.io/cluster=true` for the pods
 ///   of members), `role` as Patroni has it.
 /// - `repmgr`: Bitnami's chart `postgresql-ha`, by its release. It marks no primary: repmgr's own record of nodes is asked.
+///
+/// Only `patroni` was held against a running cluster. Of the others, `cnpg.io/podRole`, the Lease of CloudNativePG, Crunchy's
+/// `data` and Percona's words could not be looked up: see with `firedrill plan` that they find your pods.
 pub const SCHEMES: &[Scheme] = &[
     Scheme {
         word: "patroni",
