@@ -188,7 +188,7 @@ mod tests {
             ("postgres://a:b@orders/db", "orders", "shop", 5432),
             ("postgres://a:b@orders.payments:6432/db", "orders", "payments", 6432),
             ("postgres://a:b@orders.payments.svc.cluster.local/db", "orders", "payments", 5432),
-            ("postgres://a:b@/db?host=orders.payments.svc&port=5433", "orders", "payments", 5433),
+            ("postgres://a:b@elsewhere/db?host=orders.payments.svc&port=5433", "orders", "payments", 5433),
         ] {
             let named = named(url).unwrap_or_else(|e| panic!("{url}: {e}"));
             assert_eq!((named.service.as_str(), named.namespace.as_str(), named.port), (service, namespace, port));
