@@ -33,6 +33,7 @@ test: test-packages lint test-only ## Format, lints, unit, sandbox and command-l
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --test lab --quiet -- -D warnings
 
 .PHONY: test-only
 test-only:

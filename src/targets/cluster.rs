@@ -417,9 +417,15 @@ pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404 || status.reason == "NotFound")
 }
 
-/// Whether an error says that the object moved on, or exists already.
+/// Whether an error says that the object moved on, exists already, or is another one of the same name: of a patch, the
+/// API takes a UID for a field that cannot be changed, and answers 422 (seen on 1.34).
 pub fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+    let kube::Error::Api(status) = error else { return false };
+    let another = || {
+        let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
+        status.code == 422 && causes.iter().any(|c| c.field == "metadata.uid")
+    };
+    status.code == 409 || another()
 }
 
 /// The path of an estate's kubeconfig: relative to the estate's own file.
