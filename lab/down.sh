@@ -26,7 +26,8 @@ rm -f "$LAB_DIR/ready"
 shims() {
   local path words
   for path in /proc/[0-9]*/cmdline; do
-    mapfile -d '' -t words <"$path" 2>/dev/null || continue
+    # Whatever ends while it is looked at is nobody's shim.
+    { mapfile -d '' -t words <"$path"; } 2>/dev/null || continue
     case "${words[0]:-} ${words[*]:-}" in
       *containerd-shim*" -address $CONTAINERD_SOCKET"*) path=${path%/cmdline} && echo "${path#/proc/}" ;;
     esac
