@@ -126,6 +126,8 @@ async fn a_flipped_bit_in_the_data_is_found() {
         .flat_map(|o| [o, o + 1, o + 3, o + 7])
         .collect();
     points.extend((data..bytes.len()).step_by((bytes.len() - data) / 24));
+    // The sign of a number that is zero: with either it is zero, and the dump says the same.
+    points.retain(|point| bytes.get(*point..*point + 5) != Some(&[0; 5]));
     for point in points {
         let mut flipped = bytes.clone();
         flipped[point] ^= 0x04;
