@@ -2,11 +2,11 @@
 //! inside as the shipped service account, and proof that this account can do what the shipped faults need and nothing else.
 
 mod kubectl;
-mod place;
 mod rights;
+mod site;
 
+use crate::place::Place;
 use kubectl::{Kubectl, Said};
-use place::Place;
 use rights::Rights;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

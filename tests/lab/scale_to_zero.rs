@@ -1,12 +1,13 @@
 //! The shop's deployments to zero, on a cluster whose controllers and kubelet are real: everything is back whatever happens.
 
 use crate::lab::{Lab, SHOP};
-use crate::runner::{LOOK_EVERY, Runner};
+use crate::runner::{LOOK_EVERY, Runner, Running};
 use firedrill_core::event::Event;
 use firedrill_core::report::{ResidueState, Verdict};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 fn experiment(hold: &str) -> String {
@@ -19,6 +20,16 @@ baseline: {{ for: 1s }}
 recover: {{ stable-for: 2s, deadline: 5m }}
 "
     )
+}
+
+/// A drill at zero, and the counts from before.
+async fn at_zero(hold: &str) -> (Lab, Runner, BTreeMap<String, i32>, Running) {
+    let lab = Lab::enter().await;
+    let runner = Runner::new(&lab, "one");
+    let counts = lab.counts().await;
+    let mut drill = runner.start(runner.drill(&lab.write("web-to-zero", &experiment(hold))));
+    drill.until(|e| *e == Event::LossSeen).await;
+    (lab, runner, counts, drill)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,11 +47,7 @@ async fn every_deployment_comes_back_with_its_count() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_at_zero_brings_everything_back_at_once() {
-    let lab = Lab::enter().await;
-    let runner = Runner::new(&lab, "one");
-    let counts = lab.counts().await;
-    let mut drill = runner.start(runner.drill(&lab.write("web-to-zero", &experiment("1m"))));
-    drill.until(|e| *e == Event::LossSeen).await;
+    let (lab, _, counts, drill) = at_zero("1m").await;
     drill.signal(Signal::INT);
     let report = drill.ended().await.verdict(Verdict::Aborted, 4);
     assert_eq!(report.residue.state, ResidueState::Clean);
@@ -50,11 +57,7 @@ async fn ctrl_c_at_zero_brings_everything_back_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runner_killed_at_zero_is_followed_by_one_that_brings_everything_back() {
-    let lab = Lab::enter().await;
-    let runner = Runner::new(&lab, "one");
-    let counts = lab.counts().await;
-    let mut drill = runner.start(runner.drill(&lab.write("web-to-zero", &experiment("1m"))));
-    drill.until(|e| *e == Event::LossSeen).await;
+    let (lab, runner, counts, drill) = at_zero("1m").await;
     drill.signal(Signal::KILL);
     drop(drill.ended().await);
     assert!(lab.counts().await.values().all(|count| *count == 0), "nobody has brought them back yet");
@@ -75,11 +78,7 @@ fn part(lab: &Lab, name: &str) -> Pid {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_seconds_without_an_api_server_leave_nothing_at_zero() {
-    let lab = Lab::enter().await;
-    let runner = Runner::new(&lab, "one");
-    let counts = lab.counts().await;
-    let mut drill = runner.start(runner.drill(&lab.write("web-to-zero", &experiment("3s"))));
-    drill.until(|e| *e == Event::LossSeen).await;
+    let (lab, _, counts, mut drill) = at_zero("3s").await;
     let apiserver = part(&lab, "kube-apiserver");
     kill_process(apiserver, Signal::STOP).unwrap();
     // The length is what is tested: the API is away for longer than any request waits, and the runner stays.

@@ -1,24 +1,16 @@
-//! A directory of a test's own, removed with it.
+//! What the installation needs of a directory of a test's own: paths as arguments, files, copies of shipped directories.
 
-use std::path::{Path, PathBuf};
-
-#[derive(Debug)]
-pub struct Place(PathBuf);
+use crate::place::Place;
+use std::path::Path;
 
 impl Place {
-    pub fn new() -> Self {
-        let dir = std::env::temp_dir().join(format!("firedrill-lab-test-{}", uuid::Uuid::now_v7()));
-        std::fs::create_dir(&dir).unwrap();
-        Self(dir)
-    }
-
     /// A path in it, as an argument.
     pub fn shown(&self, path: &str) -> String {
-        self.0.join(path).display().to_string()
+        self.path().join(path).display().to_string()
     }
 
     pub fn write(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
+        let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
@@ -34,11 +26,5 @@ impl Place {
                 self.write(&to, &std::fs::read_to_string(entry.path()).unwrap());
             }
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
