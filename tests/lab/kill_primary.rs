@@ -1,6 +1,6 @@
 //! The primary of a PostgreSQL under real Patroni is removed.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Part};
 use crate::poller::Poller;
 use crate::runner::Runner;
 use firedrill_core::report::{Report, ResidueState, Verdict};
@@ -35,7 +35,7 @@ fn primaries(report: &Report) -> (Vec<&str>, Vec<&str>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_pod_hands_over_or_fails_over_and_the_interval_holds_what_a_poller_saw() {
-    let lab = Lab::enter().await;
+    let lab = Lab::enter(Part::Orders).await;
     let runner = Runner::new(&lab, "one");
     let before = lab.primary().await.unwrap();
     let poller = Poller::start(lab.superuser_url(&lab.address(crate::lab::SHOP, "orders").await, "postgres")).await;

@@ -15,19 +15,58 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokio::sync::{Mutex, MutexGuard};
 
+/// What of the lab a test drills. Tests of different parts run side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The database cluster `orders` in the shop, its backups, and staging.
+    Orders,
+    /// The web deployments of the shop.
+    Web,
+    /// A namespace of the test's own. It is only counted, so that the machine is not given more than it can bear.
+    Apart,
+    /// All of it: the cluster itself is disturbed.
+    Everything,
+}
+
+impl Part {
+    /// Takes its turn: one test for each part, and in one order, so that nobody waits for whoever waits for them.
+    async fn turn(self) -> Vec<MutexGuard<'static, ()>> {
+        static TURNS: [(Part, Mutex<()>); 3] = [
+            (Part::Orders, Mutex::const_new(())),
+            (Part::Web, Mutex::const_new(())),
+            (Part::Apart, Mutex::const_new(())),
+        ];
+        let mut turn = Vec::new();
+        for (_, mutex) in TURNS.iter().filter(|(part, _)| self.holds(*part)) {
+            turn.push(mutex.lock().await);
+        }
+        turn
+    }
+
+    fn holds(self, part: Self) -> bool {
+        self == part || self == Self::Everything
+    }
+
+    /// Whether a lock in the shop is of a drill on this part: a database's is named by its system identifier, a number.
+    fn locks(self, lease: &str) -> bool {
+        let Some(of) = lease.strip_prefix("firedrill-") else { return false };
+        let database = of.bytes().all(|b| b.is_ascii_digit());
+        self.holds(if database { Self::Orders } else { Self::Web })
+    }
+}
+
 /// Where the shop runs.
 pub const SHOP: &str = "shop";
 /// Where restores go.
 pub const STAGING: &str = "staging";
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-/// The lab, for one test at a time.
+/// The lab, as the test of one part has it.
 pub struct Lab {
     pub client: Client,
     place: Place,
     directory: PathBuf,
-    _turn: MutexGuard<'static, ()>,
+    part: Part,
+    _turn: Vec<MutexGuard<'static, ()>>,
 }
 
 impl AsRef<Path> for Lab {
@@ -37,16 +76,16 @@ impl AsRef<Path> for Lab {
 }
 
 impl Lab {
-    /// The lab that is up, whole, with drills allowed in the shop and in staging.
-    pub async fn enter() -> Self {
-        let turn = ONE_AT_A_TIME.lock().await;
+    /// The lab that is up, the part of it whole, with drills allowed in the shop and in staging.
+    pub async fn enter(part: Part) -> Self {
+        let turn = part.turn().await;
         let directory: PathBuf =
             std::env::var_os("FIREDRILL_LAB_DIR").map_or("/var/lib/firedrill-lab".into(), Into::into);
         let kubeconfig = Kubeconfig::read_from(directory.join("kubeconfig"))
             .unwrap_or_else(|e| panic!("the lab is not up ({e}); `make lab-test` brings it up"));
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         config.default_retry = false;
-        let lab = Self { client: Client::try_from(config).unwrap(), place: Place::new(), directory, _turn: turn };
+        let lab = Self { client: Client::try_from(config).unwrap(), place: Place::new(), directory, part, _turn: turn };
         for namespace in [SHOP, STAGING] {
             lab.allow(namespace, Some("kill-primary,scale-to-zero,restore-backup")).await;
         }
@@ -164,14 +203,21 @@ guards: {{ cool-down: 0s }}
         if primaries.len() == 1 { primaries.pop() } else { None }
     }
 
-    /// Whether the shop is as `make lab-up` leaves it: a primary with a standby that streams, all web pods ready.
+    /// Whether the part is as `make lab-up` leaves it: a primary with a standby that streams, all web pods ready.
     async fn whole(&self) -> bool {
+        (!self.part.holds(Part::Web) || self.web_whole().await)
+            && (!self.part.holds(Part::Orders) || self.orders_whole().await)
+    }
+
+    async fn web_whole(&self) -> bool {
         let deployments = self.api::<Deployment>(SHOP).list(&ListParams::default()).await.unwrap();
         let ready =
             |d: &Deployment| d.status.as_ref().and_then(|s| s.ready_replicas) == d.spec.as_ref().unwrap().replicas;
-        if !deployments.iter().all(ready)
-            || self.members().await.iter().any(|p| p.metadata.deletion_timestamp.is_some())
-        {
+        deployments.iter().all(ready)
+    }
+
+    async fn orders_whole(&self) -> bool {
+        if self.members().await.iter().any(|p| p.metadata.deletion_timestamp.is_some()) {
             return false;
         }
         let Some(address) = self.primary().await.and_then(|p| p.status?.pod_ip) else { return false };
@@ -193,13 +239,16 @@ guards: {{ cool-down: 0s }}
         tokio::time::timeout(2 * SOON, waiting).await.expect("the shop comes back as `make lab-up` left it");
     }
 
-    /// Nothing of any drill is left: no lock, no mark.
+    /// Nothing of any drill on this part is left: no lock, no mark.
     pub async fn assert_nothing_left(&self) {
         for namespace in [SHOP, STAGING] {
             let leases = self.api::<Lease>(namespace).list(&ListParams::default()).await.unwrap();
             let locks: Vec<String> =
-                leases.iter().map(kube::ResourceExt::name_any).filter(|n| n.starts_with("firedrill")).collect();
+                leases.iter().map(kube::ResourceExt::name_any).filter(|name| self.part.locks(name)).collect();
             assert!(locks.is_empty(), "{namespace} has locks: {locks:?}");
+        }
+        if !self.part.holds(Part::Web) {
+            return;
         }
         let deployments = self.api::<Deployment>(SHOP).list(&ListParams::default()).await.unwrap();
         let marked: Vec<String> = deployments
@@ -209,4 +258,18 @@ guards: {{ cool-down: 0s }}
             .collect();
         assert!(marked.is_empty(), "deployments carry a drill's mark: {marked:?}");
     }
+}
+
+#[test]
+fn a_lock_is_of_the_part_whose_drill_holds_it() {
+    for (lease, part) in [
+        ("firedrill-7712883250820670350", Part::Orders),
+        ("firedrill-web-01a21dc1-d305-71aa-8c87-e7d178a40e50", Part::Web),
+    ] {
+        for other in [Part::Orders, Part::Web, Part::Apart] {
+            assert_eq!(other.locks(lease), other == part, "{lease} of {other:?}");
+        }
+        assert!(Part::Everything.locks(lease));
+    }
+    assert!(!Part::Everything.locks("orders-leader"));
 }

@@ -1,7 +1,7 @@
 //! Reaching a database of the lab from outside the cluster, through the API's port-forward: the same is found as at the pods'
 //! own addresses, a door follows its Service, and an API that is away is no outage.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Part};
 use firedrill::probes::ProbeSpec;
 use firedrill::probes::config::ProbeConfig;
 use firedrill::probes::set::ProbeSet;
@@ -77,7 +77,7 @@ async fn look(reader: &Reader, reach: &str) -> PostgresView {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn direct_and_port_forward_find_the_same() {
-    let _whole = Lab::enter().await;
+    let _whole = Lab::enter(Part::Orders).await;
     let reader = reader(&kubeconfig()).await;
     let (direct, forwarded) = (look(&reader, "direct").await, look(&reader, "port-forward").await);
     let primary = direct.primary().expect("the lab is whole").0.pod.clone();
@@ -199,7 +199,7 @@ fn well(samples: &[Sample]) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_that_is_away_is_no_outage() {
-    let _whole = Lab::enter().await;
+    let _whole = Lab::enter(Part::Orders).await;
     let (gate, path) = gate().await;
     let reader = reader(&path).await;
     let route = Route::to(&target("port-forward"), url(&reader).await, Some(&reader)).await.unwrap();

@@ -1,7 +1,7 @@
 //! A backup of the shop's database, kept on the S3 server, is restored into an ephemeral PostgreSQL in the staging
 //! namespace, and never into production. (Not into a scratch: the machine's own PostgreSQL may be older than the pods'.)
 
-use crate::lab::{Lab, SHOP, STAGING};
+use crate::lab::{Lab, Part, SHOP, STAGING};
 use crate::runner::{LOOK_EVERY, Runner, SOON};
 use firedrill_core::report::Verdict;
 use k8s_openapi::api::core::v1::Pod;
@@ -131,7 +131,7 @@ fn add_server(lab: &Lab, name: &str, url: &str, marker: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_backup_is_restored_into_a_postgresql_of_the_staging_namespace() {
-    let lab = Lab::enter().await;
+    let lab = Lab::enter(Part::Orders).await;
     back_up(&lab).await;
     let staging = Ephemeral::start(&lab).await;
     add_server(&lab, "ephemeral", &staging.url, "lab");
@@ -148,7 +148,7 @@ async fn the_newest_backup_is_restored_into_a_postgresql_of_the_staging_namespac
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pointed_at_production_it_is_refused_for_every_reason_there_is() {
-    let lab = Lab::enter().await;
+    let lab = Lab::enter(Part::Orders).await;
     back_up(&lab).await;
     add_server(&lab, "production", &lab.shop_url().await, "lab");
     let ended = Runner::new(&lab, "one").run(&lab.write("into-production", &experiment("production"))).await;

@@ -1,6 +1,6 @@
 //! The shop's deployments to zero, on a cluster whose controllers and kubelet are real: everything is back whatever happens.
 
-use crate::lab::{Lab, SHOP};
+use crate::lab::{Lab, Part, SHOP};
 use crate::runner::{LOOK_EVERY, Runner, Running};
 use firedrill_core::event::Event;
 use firedrill_core::report::{ResidueState, Verdict};
@@ -23,8 +23,8 @@ recover: {{ stable-for: 2s, deadline: 5m }}
 }
 
 /// A drill at zero, and the counts from before.
-async fn at_zero(hold: &str) -> (Lab, Runner, BTreeMap<String, i32>, Running) {
-    let lab = Lab::enter().await;
+async fn at_zero(part: Part, hold: &str) -> (Lab, Runner, BTreeMap<String, i32>, Running) {
+    let lab = Lab::enter(part).await;
     let runner = Runner::new(&lab, "one");
     let counts = lab.counts().await;
     let mut drill = runner.start(runner.drill(&lab.write("web-to-zero", &experiment(hold))));
@@ -34,7 +34,7 @@ async fn at_zero(hold: &str) -> (Lab, Runner, BTreeMap<String, i32>, Running) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_deployment_comes_back_with_its_count() {
-    let lab = Lab::enter().await;
+    let lab = Lab::enter(Part::Web).await;
     let runner = Runner::new(&lab, "one");
     let counts = lab.counts().await;
     let report = runner.run(&lab.write("web-to-zero", &experiment("2s"))).await.verdict(Verdict::Pass, 0);
@@ -47,7 +47,7 @@ async fn every_deployment_comes_back_with_its_count() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_at_zero_brings_everything_back_at_once() {
-    let (lab, _, counts, drill) = at_zero("1m").await;
+    let (lab, _, counts, drill) = at_zero(Part::Web, "1m").await;
     drill.signal(Signal::INT);
     let report = drill.ended().await.verdict(Verdict::Aborted, 4);
     assert_eq!(report.residue.state, ResidueState::Clean);
@@ -57,7 +57,7 @@ async fn ctrl_c_at_zero_brings_everything_back_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runner_killed_at_zero_is_followed_by_one_that_brings_everything_back() {
-    let (lab, runner, counts, drill) = at_zero("1m").await;
+    let (lab, runner, counts, drill) = at_zero(Part::Web, "1m").await;
     drill.signal(Signal::KILL);
     drop(drill.ended().await);
     assert!(lab.counts().await.values().all(|count| *count == 0), "nobody has brought them back yet");
@@ -78,7 +78,7 @@ fn part(lab: &Lab, name: &str) -> Pid {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_seconds_without_an_api_server_leave_nothing_at_zero() {
-    let (lab, _, counts, mut drill) = at_zero("3s").await;
+    let (lab, _, counts, mut drill) = at_zero(Part::Everything, "3s").await;
     let apiserver = part(&lab, "kube-apiserver");
     kill_process(apiserver, Signal::STOP).unwrap();
     // The length is what is tested: the API is away for longer than any request waits, and the runner stays.
