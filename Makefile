@@ -27,7 +27,7 @@ demo: packages ## Four drills against an estate of its own, with reports in ./de
 	target/debug/firedrill demo --out $(OUT)
 
 .PHONY: test
-test: test-packages lint test-only ## Format, lints, unit, sandbox and command-line tests, schemas, licences
+test: test-packages lint test-only lab-test ## Format, lints, unit, sandbox, command-line and cluster tests, schemas, licences
 
 .PHONY: lint
 lint:
@@ -59,7 +59,7 @@ lab-down: ## Take it down, with everything that it made on this machine
 	@bash lab/down.sh
 
 .PHONY: lab-test
-lab-test: test-packages ## What needs a real Kubernetes, on the lab: conformance and whole drills
+lab-test: test-packages ## What needs a real Kubernetes, on the lab where it can run: conformance and whole drills
 	@bash lab/test.sh
 
 .PHONY: schema

@@ -36,4 +36,4 @@ make --no-print-directory lab-up
 export FIREDRILL_TEST_KUBECONFIG=$KUBECONFIG_FILE FIREDRILL_TEST_IMAGE=$IMAGES/pause:1 FIREDRILL_LAB_DIR=$LAB_DIR
 conformance
 cargo build --quiet --bin firedrill
-cargo test --quiet --test lab -- --test-threads=1
+cargo test --quiet --test lab -- --test-threads=8

@@ -15,7 +15,7 @@ probes: [orders-write]
 method:
   - kill-primary: {{ target: orders-db, by: {by} }}
 baseline: {{ for: 3s }}
-recover: {{ expect: {expect}, stable-for: 3s, deadline: 3m }}
+recover: {{ expect: {expect}, stable-for: 3s, deadline: 80s }}
 "
     )
 }

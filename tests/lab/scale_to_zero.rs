@@ -65,7 +65,10 @@ async fn a_runner_killed_at_zero_is_followed_by_one_that_brings_everything_back(
     let marked = lab.api::<Deployment>(SHOP).get("storefront").await.unwrap();
     assert_eq!(marked.annotations().get("firedrill.dev/replicas").map(String::as_str), Some("3"));
     let undone = runner.undo().await;
-    assert_eq!(undone.code(), Some(3), "not held as declared, so not proven: {undone:?}");
+    assert_eq!(undone.code(), Some(0), "{undone:?}");
+    let report = undone.report();
+    assert_eq!(report.judgement.verdict, Verdict::Inconclusive, "not held as declared, so not proven");
+    assert_eq!(report.residue.state, ResidueState::Clean);
     assert_eq!(lab.counts().await, counts);
     lab.assert_nothing_left().await;
 }
