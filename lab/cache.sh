@@ -13,7 +13,8 @@ cached() {
     # On the same file system, so that the renaming at the end is all or nothing.
     making=$(mktemp -d "$CACHE_DIR/.making-$name.XXXXXX")
     say "making $name (log: $CACHE_DIR/$name.log)" >&2
-    if ! bash "$HERE/$name/make.sh" "$making" >"$CACHE_DIR/$name.log" 2>&1 </dev/null 8<&- 9<&-; then
+    # It inherits the cache's lock: what an interrupted one has still running holds it until it has ended too.
+    if ! bash "$HERE/$name/make.sh" "$making" >"$CACHE_DIR/$name.log" 2>&1 </dev/null 9<&-; then
       rm -rf "$making"
       tail -n 5 "$CACHE_DIR/$name.log" >&2
       die "$name could not be made; read $CACHE_DIR/$name.log"
@@ -36,7 +37,7 @@ lock_cache() {
   mkdir -p "$CACHE_DIR"
   exec 8<"$CACHE_DIR"
   flock -w 1800 8 || die "another lab-up has been filling $CACHE_DIR for half an hour; end it, or set FIREDRILL_LAB_CACHE"
-  rm -rf "$CACHE_DIR"/.making-* "$CACHE_DIR"/.answer.*
+  rm -rf "$CACHE_DIR"/.making-* "$CACHE_DIR"/.answer.* "$CACHE_DIR"/.image.*
 }
 
 # Sets KUBERNETES, ETCD, VERSITYGW, PAUSE, WEB, DNS and PATRONI to the files, made if they have to be. The image of packages

@@ -9,9 +9,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 program=$1
 [ -S "$CONTAINERD_SOCKET" ] || die "there is no lab to give an image to: make lab-up"
+# Held to the end: whoever has it takes away what an interrupted one left.
 lock_cache
 base=$(cached firedrill)/firedrill.tar
-exec 8<&-
 work=$(mktemp -d "$CACHE_DIR/.image.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/layout" "$work/layer/usr/local/bin"

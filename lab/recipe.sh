@@ -12,8 +12,10 @@ chmod 755 "$directory"
 
 # Static, so that an image needs nothing but the file.
 export CGO_ENABLED=0
-# Gigabytes of it, and what an interrupted compiler leaves: in the cache that may be thrown away.
-export GOCACHE=$CACHE_DIR/go-build GOTMPDIR=$directory
+# Gigabytes of it: in the cache that may be thrown away.
+export GOCACHE=$CACHE_DIR/go-build
+# What is half done when it is interrupted goes with the directory.
+export TMPDIR=$directory
 
 # program NAME LINKER-FLAG…: the Go program of the recipe's directory.
 program() {
