@@ -12,7 +12,7 @@ TEST_PACKAGES := $(PACKAGES) strace procps
 
 # What the lab needs besides a Go tool chain.
 LAB_PACKAGES := containerd runc containernetworking-plugins nftables conntrack iproute2 openssl curl \
-	mmdebstrap umoci ca-certificates
+	mmdebstrap umoci python3-pip ca-certificates
 
 # Where the demo puts its experiments and reports.
 OUT ?= demo

@@ -26,14 +26,33 @@ program() {
 
 # image NAME ROOTFS SETTING…: an OCI image of one layer, as one file.
 image() {
-  local name=$1 rootfs=$2
-  shift 2
+  local name=$1
+  shift
+  begin_image "$@"
+  end_image "$name"
+}
+
+# begin_image ROOTFS SETTING…: the same, but further layers may follow; end_image makes the file.
+begin_image() {
+  local rootfs=$1
+  shift
   umoci init --layout "$directory/layout"
   umoci new --image "$directory/layout:1"
   umoci raw add-layer --image "$directory/layout:1" "$rootfs"
   umoci config --image "$directory/layout:1" "$@"
-  tar -C "$directory/layout" -cf "$directory/$name.tar" .
-  rm -rf "$directory/layout" "$rootfs"
+  rm "$rootfs"
+}
+
+# further_image TAG ROOTFS: the image of tag 1 with one layer more, under a tag of its own. What they share is there once.
+further_image() {
+  umoci raw add-layer --image "$directory/layout:1" --tag "$1" "$2"
+  rm "$2"
+}
+
+# end_image NAME: all tags in one file.
+end_image() {
+  tar -C "$directory/layout" -cf "$directory/$1.tar" .
+  rm -rf "$directory/layout"
 }
 
 # program_image NAME: an image that is one program, which may be nobody.

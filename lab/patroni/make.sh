@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2016  # what stands in single quotes is for the shell of a hook
-# PostgreSQL and Patroni, from Debian's packages.
+# PostgreSQL and Patroni, from Debian's packages; and once more with Patroni 4, which Debian has not.
 # shellcheck source=../recipe.sh
 . "$(dirname "$0")/../recipe.sh"
 
@@ -27,4 +27,16 @@ timeout 1200 mmdebstrap --mode=root --variant=minbase --quiet \
   --customize-hook="copy-in '$recipe/patroni-member' /usr/local/bin" \
   --customize-hook='chmod 755 "$1/usr/local/bin/patroni-member"' \
   bookworm "$directory/rootfs.tar"
-image patroni "$directory/rootfs.tar" --config.entrypoint /usr/local/bin/patroni-member --config.user 999:999
+
+# Where Debian's python looks before it looks for its own packages, so that the program of the package runs this one. What
+# it needs besides is what the package needs too.
+site=usr/local/lib/python3.11/dist-packages
+python3 -m pip install --quiet --root-user-action=ignore --no-deps --no-compile --require-hashes --only-binary :all: \
+  --requirement "$recipe/patroni-4.txt" --target "$directory/further/$site"
+rm -r "${directory:?}/further/$site/bin"
+tar -C "$directory/further" --owner=0 --group=0 --mode=u=rwX,go=rX -cf "$directory/further.tar" usr
+rm -r "$directory/further"
+
+begin_image "$directory/rootfs.tar" --config.entrypoint /usr/local/bin/patroni-member --config.user 999:999
+further_image 4 "$directory/further.tar"
+end_image patroni
