@@ -4,6 +4,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
 . "$here/lib.sh"
+# shellcheck source=tools.sh
+. "$here/tools.sh"
 # shellcheck source=process.sh
 . "$here/process.sh"
 # shellcheck source=cache.sh
@@ -17,21 +19,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=estate.sh
 . "$here/estate.sh"
 export FIREDRILL_LAB_DIR=$LAB_DIR FIREDRILL_LAB_CACHE=$CACHE_DIR
-
-PROGRAMS="containerd runc nft conntrack mmdebstrap umoci ip ss openssl curl flock nsenter"
-
-# One line for everything that is missing, whatever it is.
-require_tools() {
-  local program missing=()
-  [ "$(uname -s)" = Linux ] || die "the lab runs on Linux only"
-  [ "$(id -u)" -eq 0 ] || die "the lab makes namespaces, a bridge and cgroups: run it as root"
-  for program in $PROGRAMS; do command -v "$program" >/dev/null || missing+=("$program"); done
-  [ -x /usr/lib/cni/bridge ] || missing+=("/usr/lib/cni/bridge (CNI plugins)")
-  command -v go >/dev/null || missing+=("go (1.25 or later)")
-  # The system's limit for a socket's path is 107, and containerd adds a suffix.
-  [ ${#CONTAINERD_SOCKET} -lt 100 ] || die "$LAB_DIR is too long a path for sockets; set FIREDRILL_LAB_DIR to a shorter one"
-  [ ${#missing[@]} -eq 0 ] || die "missing: ${missing[*]}"
-}
 
 # Every part of the node runs. What has ended is said.
 node_whole() {

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a concept.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod lab;
 mod spec;
 mod tidy;
