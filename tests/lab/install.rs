@@ -1,7 +1,7 @@
 //! What a team installs, on a real cluster: the shipped files, an image made by the steps of the Containerfile, drills from
 //! inside as the shipped service account, and proof that this account can do what the shipped faults need and nothing else.
 
-mod kubectl;
+pub mod kubectl;
 mod rights;
 mod site;
 

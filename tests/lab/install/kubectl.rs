@@ -41,13 +41,22 @@ impl Kubectl {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// Without arguments yet.
+    fn program(&self) -> Command {
         let mut command = Command::new(self.lab.join("bin/kubectl"));
+        // What it learns of the API would stay in the home directory otherwise.
+        command.arg("--cache-dir").arg(self.lab.join("kubectl"));
+        command
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.program();
         match &self.token {
             None => command.arg("--kubeconfig").arg(self.kubeconfig()),
             // The administrator's certificate would go before the token.
             Some(token) => {
-                let server = Command::new(self.lab.join("bin/kubectl"))
+                let server = self
+                    .program()
                     .arg("--kubeconfig")
                     .arg(self.kubeconfig())
                     .args(["config", "view", "--minify", "--raw", "-o"])
