@@ -57,8 +57,9 @@ pub struct Scheme {
 ///   of members), `role` as Patroni has it.
 /// - `repmgr`: Bitnami's chart `postgresql-ha`, by its release. It marks no primary: repmgr's own record of nodes is asked.
 ///
-/// Only `patroni` was held against a running cluster. Of the others, `cnpg.io/podRole`, the Lease of CloudNativePG, Crunchy's
-/// `data` and Percona's words could not be looked up: see with `firedrill plan` that they find your pods.
+/// Only `patroni` was held against running clusters, of versions 3 and 4. The others' words are those that people's own
+/// scripts and the operators' tests select by; the Lease of CloudNativePG could not be looked up. See with `firedrill plan`
+/// that they find your pods.
 pub const SCHEMES: &[Scheme] = &[
     Scheme {
         word: "patroni",

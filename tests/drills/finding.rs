@@ -70,6 +70,13 @@ const LABELLED: &[Labelled] = &[
         replica: labels!["application" = "spilo", "cluster-name" = "orders", "spilo-role" = "replica"],
         other: labels!["application" = "db-connection-pooler", "cluster-name" = "orders"],
     },
+    // Spilo with Patroni 4, where it is set so.
+    Labelled {
+        manager: "zalando",
+        primary: labels!["application" = "spilo", "cluster-name" = "orders", "spilo-role" = "primary"],
+        replica: labels!["application" = "spilo", "cluster-name" = "orders", "spilo-role" = "replica"],
+        other: labels!["application" = "spilo", "cluster-name" = "carts", "spilo-role" = "primary"],
+    },
     Labelled {
         manager: "crunchy",
         primary: labels![
@@ -104,6 +111,24 @@ const LABELLED: &[Labelled] = &[
         other: labels![
             "postgres-operator.crunchydata.com/cluster" = "orders",
             "postgres-operator.crunchydata.com/role" = "pgbouncer"
+        ],
+    },
+    // An older version.
+    Labelled {
+        manager: "percona",
+        primary: labels![
+            "postgres-operator.crunchydata.com/cluster" = "orders",
+            "postgres-operator.crunchydata.com/data" = "postgres",
+            "postgres-operator.crunchydata.com/role" = "master"
+        ],
+        replica: labels![
+            "postgres-operator.crunchydata.com/cluster" = "orders",
+            "postgres-operator.crunchydata.com/data" = "postgres",
+            "postgres-operator.crunchydata.com/role" = "replica"
+        ],
+        other: labels![
+            "postgres-operator.crunchydata.com/cluster" = "orders",
+            "postgres-operator.crunchydata.com/data" = "pgbackrest"
         ],
     },
     Labelled {

@@ -10,6 +10,7 @@
 mod install;
 mod kill_primary;
 mod lab;
+mod patroni4;
 #[path = "../support/place.rs"]
 mod place;
 mod poller;
