@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it")]
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
+mod ephemeral;
 mod install;
 mod kill_primary;
 mod lab;
@@ -20,3 +21,4 @@ mod restore;
 #[expect(dead_code, reason = "shared with the drills on the sandbox, which use the rest of it")]
 mod runner;
 mod scale_to_zero;
+mod staging;

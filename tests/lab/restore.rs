@@ -1,12 +1,11 @@
 //! A backup of the shop's database, kept on the S3 server, is restored into an ephemeral PostgreSQL in the staging
 //! namespace, and never into production. (Not into a scratch: the machine's own PostgreSQL may be older than the pods'.)
 
-use crate::lab::{Lab, Part, SHOP, STAGING};
-use crate::runner::{LOOK_EVERY, Runner, SOON};
+use crate::ephemeral::{Ephemeral, MARKER, add_server};
+use crate::lab::{Lab, Part, SHOP};
+use crate::runner::Runner;
 use firedrill_core::report::Verdict;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, PostParams};
-use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
@@ -63,78 +62,12 @@ recover: {{ deadline: 2m }}
     )
 }
 
-/// A PostgreSQL that lives as long as its pod, with an empty database marked as staging, and a role that is not production's.
-struct Ephemeral {
-    name: String,
-    url: String,
-}
-
-impl Ephemeral {
-    async fn start(lab: &Lab) -> Self {
-        let name = format!("restored-{}", uuid::Uuid::now_v7());
-        let password = uuid::Uuid::new_v4();
-        let script = format!(
-            "set -e; cd /tmp; bin=/usr/lib/postgresql/15/bin
-             $bin/initdb -D data -U restorer -A scram-sha-256 --pwfile=<(echo {password}) >/dev/null
-             echo 'host all all all scram-sha-256' >>data/pg_hba.conf
-             exec $bin/postgres -D data -c listen_addresses='*' -c unix_socket_directories=/tmp"
-        );
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": { "name": name, "labels": { "app": "restored" } },
-            "spec": {
-                "automountServiceAccountToken": false,
-                "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 0,
-                "containers": [{
-                    "name": "postgres", "image": "docker.io/firedrill-lab/patroni:1", "imagePullPolicy": "Never",
-                    "command": ["bash", "-c", script],
-                }],
-            },
-        }))
-        .unwrap();
-        let pods = lab.api::<Pod>(STAGING);
-        pods.create(&PostParams::default(), &pod).await.unwrap();
-        let connected = async {
-            loop {
-                let address = pods.get(&name).await.unwrap().status.and_then(|s| s.pod_ip);
-                if let Some(address) = address {
-                    let url = format!("postgres://restorer:{password}@{address}:5432/");
-                    if let Ok(session) = PgConnection::connect(&format!("{url}postgres")).await {
-                        return (session, url);
-                    }
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let (mut session, url) = tokio::time::timeout(SOON, connected).await.expect("it serves");
-        session.execute("create database restored").await.unwrap();
-        let mut restored = PgConnection::connect(&format!("{url}restored")).await.unwrap();
-        restored.execute("create extension amcheck").await.unwrap();
-        restored.close().await.unwrap();
-        session.execute("alter database restored set firedrill.staging = 'lab'").await.unwrap();
-        session.close().await.unwrap();
-        Self { name, url: format!("{url}restored") }
-    }
-
-    async fn end(self, lab: &Lab) {
-        lab.api::<Pod>(STAGING).delete(&self.name, &DeleteParams::default()).await.unwrap();
-    }
-}
-
-/// Adds a staging server to the estate.
-fn add_server(lab: &Lab, name: &str, url: &str, marker: &str) {
-    std::fs::write(lab.path(name), url).unwrap();
-    let estate = std::fs::read_to_string(lab.path("estate.yaml")).unwrap();
-    let target = format!("  {name}:\n    staging: {{ server: {{ url: {{ file: {name} }}, marker: {marker} }} }}\n");
-    std::fs::write(lab.path("estate.yaml"), estate.replace("probes:\n", &format!("{target}probes:\n"))).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_backup_is_restored_into_a_postgresql_of_the_staging_namespace() {
     let lab = Lab::enter(Part::Orders).await;
     back_up(&lab).await;
     let staging = Ephemeral::start(&lab).await;
-    add_server(&lab, "ephemeral", &staging.url, "lab");
+    add_server(&lab, "ephemeral", &staging.url, MARKER);
     Runner::new(&lab, "one").run(&lab.write("into-staging", &experiment("ephemeral"))).await.verdict(Verdict::Pass, 0);
     let mut session = PgConnection::connect(&staging.url).await.unwrap();
     let left: i64 = sqlx::query_scalar("select count(*) from pg_tables where schemaname = 'public'")
@@ -150,7 +83,7 @@ async fn the_newest_backup_is_restored_into_a_postgresql_of_the_staging_namespac
 async fn pointed_at_production_it_is_refused_for_every_reason_there_is() {
     let lab = Lab::enter(Part::Orders).await;
     back_up(&lab).await;
-    add_server(&lab, "production", &lab.shop_url().await, "lab");
+    add_server(&lab, "production", &lab.shop_url().await, MARKER);
     let ended = Runner::new(&lab, "one").run(&lab.write("into-production", &experiment("production"))).await;
     let report = ended.verdict(Verdict::Refused, 5);
     let refused = serde_json::to_string(&report.preflight).unwrap() + &report.judgement.cause;
