@@ -3,7 +3,7 @@
 use crate::faults::arming::{self, RANK_FAULT};
 use crate::faults::{Fault, Reach};
 use crate::guards::preflight::Preflight;
-use crate::guards::{common, dead_man, managers};
+use crate::guards::{common, dead_man, managers, webhooks};
 use crate::spec::estate::{DeploymentsTarget, Selection};
 use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Right};
@@ -51,6 +51,7 @@ impl Fault for ScaleToZero {
         Right::to("list", "apps", "deployments"),
         Right::to("patch", "apps", "deployments"),
         Right::to("get", "", "pods"),
+        Right::to("list", "", "pods"),
         Right::to("list", "autoscaling", "horizontalpodautoscalers"),
         Right::to("list", "keda.sh", "scaledobjects"),
     ];
@@ -69,7 +70,7 @@ impl Fault for ScaleToZero {
         let found = selected(reader, target).await.map_err(unseen)?;
         fit(target, &found, preflight);
         managers::detect(reader, preflight, namespace, &found).await.map_err(unseen)?;
-        common::webhooks(reader, preflight, namespace).await.map_err(unseen)?;
+        webhooks::check(reader, preflight, namespace).await.map_err(unseen)?;
         // Of all the pods that go only the runner's own matters: it alone is asked for, however many there are.
         let own = common::own_pod(namespace).filter(|own| found.iter().any(|d| belongs(own, d)));
         let doomed = match own {

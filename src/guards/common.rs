@@ -1,5 +1,5 @@
 //! The guards that every fault on a cluster shares: opt-in of the namespace, window, permissions, the lock, the runner's
-//! own place, admission webhooks.
+//! own place.
 
 use crate::guards::preflight::Preflight;
 use crate::guards::reach;
@@ -9,7 +9,6 @@ use firedrill_core::effect::{Kind, ObjectRef};
 use firedrill_core::event::Refusal;
 use firedrill_core::time::Known;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::discovery::ApiResource;
 
 /// What the check of a namespace's own annotation is called.
 pub const OPT_IN: &str = "opt-in of the namespace";
@@ -76,11 +75,13 @@ pub const LOCK_RIGHTS: &[Right] = &[
     Right::to("delete", "coordination.k8s.io", "leases"),
 ];
 
-/// What preflight reads of the whole cluster: the namespaces of targets with their opt-in, and admission webhooks.
+/// What preflight reads of the whole cluster: the namespaces of targets with their opt-in, admission webhooks, and whether
+/// they are served.
 pub const CLUSTER_RIGHTS: &[Right] = &[
     Right::to("get", "", "namespaces"),
     Right::to("list", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     Right::to("list", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    Right::to("list", "discovery.k8s.io", "endpointslices"),
 ];
 
 /// What every fault on a cluster asks first: the window, the namespace with its opt-in, and the fault's own rights and those
@@ -173,42 +174,4 @@ pub fn self_exclusion(preflight: &mut Preflight, namespace: &str, doomed: &[Stri
         Known::Known(hit.is_none()),
         "Run firedrill in another namespace, or exclude its own workload from the target.",
     );
-}
-
-/// Admission webhooks served from what goes would keep the API from accepting the undo.
-///
-/// # Errors
-/// When the cluster cannot be asked.
-pub async fn webhooks(reader: &Reader, preflight: &mut Preflight, namespace: &str) -> Result<(), ClusterError> {
-    let mut within = Vec::new();
-    for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
-        let plural = format!("{}s", kind.to_ascii_lowercase());
-        let resource = ApiResource {
-            group: "admissionregistration.k8s.io".into(),
-            version: "v1".into(),
-            api_version: "admissionregistration.k8s.io/v1".into(),
-            kind: kind.into(),
-            plural,
-        };
-        for object in reader.list_any(&resource, None).await? {
-            let name = object.metadata.name.clone().unwrap_or_default();
-            let hooks = object.data.get("webhooks").and_then(|w| w.as_array()).cloned().unwrap_or_default();
-            let here = |h: &serde_json::Value| {
-                h.pointer("/clientConfig/service/namespace").and_then(|n| n.as_str()) == Some(namespace)
-            };
-            if hooks.iter().any(here) {
-                within.push(name);
-            }
-        }
-    }
-    let found = if within.is_empty() { "none".to_owned() } else { within.join(", ") };
-    let help = "Its loss could make the API refuse the undo. Choose a narrower target, or move the webhook.";
-    preflight.require(
-        "admission webhooks served from the namespace",
-        "none",
-        found,
-        Known::Known(within.is_empty()),
-        help,
-    );
-    Ok(())
 }

@@ -7,3 +7,4 @@ pub mod preflight;
 pub mod primary;
 pub mod reach;
 pub mod staging;
+pub mod webhooks;

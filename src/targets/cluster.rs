@@ -4,16 +4,17 @@ use futures_util::stream::Stream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::api::Portforwarder;
 use kube::api::{ListParams, ObjectList};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::DynamicObject;
 use kube::runtime::watcher;
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -197,6 +198,52 @@ impl Reader {
     /// When the API cannot be asked.
     pub async fn pods(&self, namespace: &str, selector: &str) -> Result<ObjectList<Pod>, ClusterError> {
         self.list_in(namespace, selector).await
+    }
+
+    /// Some of the pods that a selector matches, `count` at most.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn few_pods(&self, namespace: &str, selector: &str, count: u32) -> Result<ObjectList<Pod>, ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let params = ListParams::default().labels(selector).limit(count);
+        self.timed(format!("list pods in {namespace}"), async { api.list(&params).await }).await
+    }
+
+    /// Takes the labels of each pod of a namespace, without having them all, or anything else of them, in memory.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn each_pods_labels(
+        &self,
+        namespace: &str,
+        mut take: impl FnMut(&BTreeMap<String, String>),
+    ) -> Result<(), ClusterError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let what = format!("list pods in {namespace}");
+            let page = self.timed(what, async { api.list_metadata(&params).await }).await?;
+            page.items.iter().for_each(|pod| take(pod.labels()));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether anybody is ready behind a Service.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn is_served(&self, namespace: &str, service: &str) -> Result<bool, ClusterError> {
+        let selector = format!("kubernetes.io/service-name={service}");
+        let slices: ObjectList<EndpointSlice> = self.list_in(namespace, &selector).await?;
+        let ready = |slice: &EndpointSlice| {
+            let unready = |e: &Endpoint| e.conditions.as_ref().and_then(|c| c.ready) == Some(false);
+            slice.endpoints.iter().any(|e| !unready(e))
+        };
+        Ok(slices.iter().any(ready))
     }
 
     /// A Deployment, if it is there.

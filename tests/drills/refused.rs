@@ -6,9 +6,10 @@ use firedrill::targets::cluster::{ALLOW_ANNOTATION, USER_AGENT};
 use firedrill_core::event::Event;
 use firedrill_core::report::Verdict;
 use firedrill_sandbox::faults::{Fault, Rule, Selection};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,6 +19,7 @@ async fn what_must_not_begin_is_refused_and_reported_and_touches_no_target() {
     two_runners_at_the_same_time(&scene).await;
     a_runner_while_another_one_holds_the_target(&scene).await;
     a_runner_that_may_not_do_what_an_undo_needs(&scene).await;
+    a_webhook_that_an_undo_would_need(&scene).await;
     a_namespace_that_does_not_allow_it(&scene).await;
     scene.stop().await;
 }
@@ -73,6 +75,32 @@ async fn a_runner_that_may_not_do_what_an_undo_needs(scene: &Scene) {
         let report = runner.run(&scene.write(&text)).await.verdict(Verdict::Refused, 5);
         assert!(report.judgement.cause.contains(&format!("may not patch {resource}")), "{:?}", report.judgement);
         scene.sandbox.cluster().faults().remove(rule);
+    }
+    assert_eq!(scene.changes().len(), before, "nothing was touched");
+}
+
+/// A webhook that judges changes of deployments, served from what goes, or by nobody.
+async fn a_webhook_that_an_undo_would_need(scene: &Scene) {
+    let runner = Runner::new(scene, "judged");
+    let before = scene.changes().len();
+    let api: Api<ValidatingWebhookConfiguration> = Api::all(scene.client());
+    for (served_from, cause) in [
+        (scene.namespace(), "Admission webhooks served from the namespace"),
+        ("policies", "Admission webhooks that do not answer"),
+    ] {
+        let rule = json!({ "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"] });
+        let service = json!({ "namespace": served_from, "name": "judge" });
+        let hook = json!({ "name": "judge.ultramarket.example", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+            "rules": [rule], "clientConfig": { "service": service } });
+        let body = json!({ "metadata": { "name": "judge" }, "webhooks": [hook] });
+        let body = serde_json::from_value(body).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "who owns the cluster, not firedrill")]
+        api.create(&PostParams::default(), &body).await.unwrap();
+        let report = runner.run(&scene.write(&files::scale_to_zero("1s", "storefront"))).await;
+        let report = report.verdict(Verdict::Refused, 5);
+        assert!(report.judgement.cause.starts_with(cause), "{:?}", report.judgement);
+        #[expect(clippy::disallowed_methods, reason = "who owns the cluster, not firedrill")]
+        api.delete("judge", &DeleteParams::default()).await.unwrap();
     }
     assert_eq!(scene.changes().len(), before, "nothing was touched");
 }

@@ -239,6 +239,7 @@ fn the_shipped_rights_and_no_others(kubectl: &Kubectl) {
         "get /namespaces",
         "list admissionregistration.k8s.io/mutatingwebhookconfigurations",
         "list admissionregistration.k8s.io/validatingwebhookconfigurations",
+        "list discovery.k8s.io/endpointslices",
     ]);
     let granted = rights::granted(&["kill-primary", "scale-to-zero"]);
     let asked = rights::questions(kubectl, &granted);
