@@ -2,6 +2,7 @@
 
 use crate::spec::estate::{DeploymentsTarget, Selection};
 use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Reader};
+use crate::targets::pods_behind::{Counted, PodsBehind, words};
 use firedrill_core::sight::{DeploymentView, DeploymentsView, Sight, TargetView};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
@@ -11,22 +12,26 @@ pub struct DeploymentEyes {
     name: String,
     target: DeploymentsTarget,
     reader: Reader,
+    pods: PodsBehind,
 }
 
 impl DeploymentEyes {
     /// Eyes on the target called `name`.
     pub fn new(name: &str, target: &DeploymentsTarget, reader: Reader) -> Self {
-        Self { name: name.to_owned(), target: target.clone(), reader }
+        Self { name: name.to_owned(), target: target.clone(), reader, pods: PodsBehind::default() }
     }
 
     /// Looks once. Deployments named and not there are not in the view.
     ///
     /// # Errors
     /// When the cluster's API cannot be asked.
-    pub async fn look(&self) -> Result<Sight, ClusterError> {
+    pub async fn look(&mut self) -> Result<Sight, ClusterError> {
         let from_ns = crate::clock::now();
-        let mut deployments: Vec<DeploymentView> = Vec::new();
-        each(&self.reader, &self.target, |d| deployments.push(view(&d))).await?;
+        let mut counted: Vec<Counted> = Vec::new();
+        let count = |d: Deployment| counted.push((view(&d), d.spec.unwrap_or_default().selector));
+        each(&self.reader, &self.target, count).await?;
+        self.pods.complete(&self.reader, self.target.namespace.as_str(), &mut counted).await?;
+        let mut deployments: Vec<DeploymentView> = counted.into_iter().map(|(view, _)| view).collect();
         deployments.sort_by(|a, b| a.name.cmp(&b.name));
         let view = TargetView::Deployments(DeploymentsView { deployments });
         Ok(Sight { target: self.name.clone(), from_ns, to_ns: crate::clock::now(), view })
@@ -73,6 +78,8 @@ pub fn view(deployment: &Deployment) -> DeploymentView {
     let meta = &deployment.metadata;
     let status = deployment.status.as_ref();
     let count = |of: fn(&DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
+    let failure = status.and_then(|s| s.conditions.as_ref()?.iter().find(|c| c.type_ == "ReplicaFailure"));
+    let failure = failure.filter(|c| c.status == "True");
     DeploymentView {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
@@ -81,6 +88,7 @@ pub fn view(deployment: &Deployment) -> DeploymentView {
         ready: count(|s| s.ready_replicas),
         observed: status.and_then(|s| s.observed_generation) >= meta.generation,
         drill: meta.annotations.as_ref().and_then(|a| a.get(DRILL_ANNOTATION)).cloned(),
+        trouble: failure.map(|c| words("", c.reason.as_deref(), c.message.as_deref())),
     }
 }
 

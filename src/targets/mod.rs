@@ -7,6 +7,7 @@ pub mod deployments;
 pub mod door;
 mod marks;
 pub mod patroni;
+mod pods_behind;
 pub mod postgres;
 pub mod quote;
 pub mod route;

@@ -4,6 +4,9 @@ use crate::support::{files, left, runner::Runner, scene::Scene, scene::whole_sho
 use firedrill_core::event::Event;
 use firedrill_core::report::{Exercise, ResidueState, Verdict};
 use firedrill_core::time::Known;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,6 +45,7 @@ async fn a_fault_that_somebody_undoes_is_not_sustained_and_what_they_set_is_left
     let mut scene = Scene::start().await;
     undone_at_once_by_a_reconciler(&mut scene).await;
     changed_by_a_person_during_the_hold(&scene).await;
+    pods_that_never_go(&scene).await;
     at_zero_already(&scene).await;
     scene.stop().await;
 }
@@ -77,6 +81,31 @@ async fn changed_by_a_person_during_the_hold(scene: &Scene) {
     let again = runner.undo().await;
     assert_eq!(again.code(), Some(0), "{again:?}");
     assert_eq!(scene.counts().await, expected);
+}
+
+/// No status counts a pod that is being deleted, and yet it is there as long as its finalizer is.
+async fn pods_that_never_go(scene: &Scene) {
+    let runner = Runner::new(scene, "held");
+    scene.scale("cart", 2).await;
+    scene.healthy().await;
+    let pods: Api<Pod> = Api::namespaced(scene.client(), scene.namespace());
+    let names = pods.list(&ListParams::default()).await.unwrap().into_iter().map(|p| p.name_any());
+    let held = names.into_iter().find(|name| name.starts_with("cart-")).unwrap();
+    let finalizers = async |of: Value| {
+        let patch = Patch::Merge(json!({ "metadata": { "finalizers": of } }));
+        #[expect(clippy::disallowed_methods, reason = "whoever holds the pod, not firedrill")]
+        pods.patch(&held, &PatchParams::default(), &patch).await.unwrap();
+    };
+    finalizers(json!(["tests.firedrill.example/held"])).await;
+    let text = files::scale_to_zero("1s", "storefront").replace("rto: 30s", "rto: 10s").replace("2m", "12s");
+    let report = runner.run(&scene.write(&text)).await.verdict(Verdict::Inconclusive, 3);
+    assert!(report.judgement.cause.contains("cart still has 1 pod"), "{:#?}", report.judgement);
+    assert_eq!(report.residue.state, ResidueState::Clean, "{:#?}", report.residue);
+    assert_eq!(scene.counts().await, whole_shop());
+    assert_eq!(pods.get(&held).await.unwrap().finalizers(), ["tests.firedrill.example/held"], "it is not stripped");
+    finalizers(Value::Null).await;
+    left::assert_nothing(scene, &runner).await;
+    scene.healthy().await;
 }
 
 async fn at_zero_already(scene: &Scene) {

@@ -140,7 +140,7 @@ pub struct DeploymentView {
     pub uid: String,
     /// The count that is wanted.
     pub replicas: i32,
-    /// How many pods exist, ready or not.
+    /// How many pods exist, ready or not. Once none is meant to, those that are still going count too.
     pub existing: i32,
     /// How many are ready.
     pub ready: i32,
@@ -148,6 +148,9 @@ pub struct DeploymentView {
     pub observed: bool,
     /// The drill whose annotation it carries.
     pub drill: Option<String>,
+    /// What keeps its pods from being there and ready, as far as the cluster says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 impl DeploymentView {

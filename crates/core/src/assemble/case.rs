@@ -3,12 +3,13 @@
 use super::Material;
 use crate::chunk;
 use crate::drill::Drill;
+use crate::effect::{Effect, ObjectRef};
 use crate::event::{Event, LedgerReading, Opening, Record, WorkResult};
 use crate::plan::{Plan, Work};
 use crate::report::{Clock, Moment};
 use crate::restore::RestoreRecord;
 use crate::sample::{Sample, StreamInfo};
-use crate::sight::{PostgresView, Sight, TargetView};
+use crate::sight::{DeploymentView, PostgresView, Sight, TargetView};
 use crate::time::{Mono, Stamp};
 
 /// Numbers of samples of later epochs are moved up by this much each, so that the gap between two runners is a gap in the
@@ -84,7 +85,7 @@ impl<'a> Case<'a> {
     }
 
     /// All looks, in order.
-    pub(super) fn sights(&self) -> impl Iterator<Item = &Sight> {
+    pub(super) fn sights(&self) -> impl Iterator<Item = &'a Sight> {
         self.records.iter().filter_map(|r| match &r.event {
             Event::Sighted(sight) => Some(sight),
             _ => None,
@@ -97,6 +98,23 @@ impl<'a> Case<'a> {
             TargetView::Postgres(view) => Some((s, view)),
             TargetView::Deployments(_) => None,
         })
+    }
+
+    /// The deployments that were scaled, with their captured counts.
+    pub(super) fn scaled(&self) -> impl Iterator<Item = (&ObjectRef, i32)> {
+        self.plan().into_iter().flat_map(|plan| &plan.steps).filter_map(|step| match &step.effect {
+            Effect::Scale { object, was, .. } => Some((object, *was)),
+            _ => None,
+        })
+    }
+
+    /// What was seen last of a deployment.
+    pub(super) fn last_seen(&self, deployment: &str) -> Option<&DeploymentView> {
+        let of = |sight: &'a Sight| match &sight.view {
+            TargetView::Deployments(view) => view.deployments.iter().find(|d| d.name == deployment),
+            TargetView::Postgres(_) => None,
+        };
+        self.sights().filter_map(of).last()
     }
 
     /// The injection, between its first request and its last answer. A runner that died between the intent and the answer

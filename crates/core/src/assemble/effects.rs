@@ -164,6 +164,7 @@ fn workload(case: &Case<'_>, id: StepId) -> Option<ScaledWorkload> {
     let back = case.heal_began().and_then(|from| seen(&|d| d.up() && d.replicas >= *was, from));
     let note = match case.drill.outcome(id) {
         Some(Undone::Superseded(what)) => Some(format!("{what}; left as it is")),
+        _ if back.is_none() => case.last_seen(&object.name).and_then(|d| d.trouble.clone()),
         _ => None,
     };
     Some(ScaledWorkload {

@@ -206,7 +206,10 @@ fn objectives(
         hold(ObjectiveKind::RestoreDuration, declared.restore_ns.or(declared.rto_ns), duration);
         hold(ObjectiveKind::BackupRecoveryPoint, declared.rpo_ns, super::restore::recovery_point(case));
     } else {
-        let rto = recovery.map_or_else(|| missing("no probe watched"), |r| r.recovery_time.clone());
+        let rto = recovery.map_or_else(
+            || missing(if case.injection().is_none() { "nothing was injected" } else { "no probe watched" }),
+            |r| r.recovery_time.clone(),
+        );
         hold(ObjectiveKind::RecoveryTime, declared.rto_ns, rto);
         let rpo = loss.map_or_else(|| missing("no ledger counted the writes"), Loss::measured);
         hold(ObjectiveKind::RecoveryPoint, declared.rpo_ns, rpo);
@@ -265,7 +268,11 @@ fn members_back(case: &Case<'_>, target: &str, members: usize) -> Check {
             }
             TargetView::Deployments(view) => {
                 let down: Vec<&str> = view.deployments.iter().filter(|d| !d.up()).map(|d| d.name.as_str()).collect();
-                CheckOutcome::Broken(format!("not ready by the deadline: {}", down.join(", ")))
+                CheckOutcome::Broken(if down.is_empty() {
+                    "it was not seen by the deadline that their counts were put back".to_owned()
+                } else {
+                    format!("not ready by the deadline: {}", down.join(", "))
+                })
             }
         },
     };
@@ -387,7 +394,34 @@ fn troubles(case: &Case<'_>) -> Vec<StepTrouble> {
             troubles.push(StepTrouble { step, what: why.clone(), against: Against::Drill });
         }
     }
+    troubles.extend(missing_pods(case));
     troubles
+}
+
+/// How many deployments that did not come back are named one by one.
+const NAMED_MAX: usize = 5;
+
+/// The deployments whose count was put back and whose pods were not there when the time for recovery was over, with what
+/// the cluster says of it.
+fn missing_pods(case: &Case<'_>) -> Vec<StepTrouble> {
+    if !case.drill.deadline_passed {
+        return Vec::new();
+    }
+    let short = case.scaled().filter_map(|(object, was)| {
+        let seen = case.last_seen(&object.name)?;
+        (seen.replicas > 0 && !seen.up()).then(|| {
+            let because = seen.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            let what = format!("{} of {was} pods were ready when the time for recovery was over{because}", seen.ready);
+            StepTrouble { step: object.to_string(), what, against: Against::Service }
+        })
+    });
+    let mut short: Vec<StepTrouble> = short.collect();
+    if short.len() > NAMED_MAX {
+        let what = format!("{} more were not ready either", short.len() - NAMED_MAX);
+        short.truncate(NAMED_MAX);
+        short.push(StepTrouble { step: "deployments".to_owned(), what, against: Against::Service });
+    }
+    short
 }
 
 /// What is left, and the sentence about it.

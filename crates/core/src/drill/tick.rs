@@ -164,8 +164,7 @@ impl Drill {
             // Hundreds of deployments go one after the other: as long as some still do, it is landing.
             let moved = self.last_move().max(injected_to);
             let over = now >= moved.plus(landing_ns) || now >= injected_to.plus(self.settings().deadline_ns);
-            return over
-                .then(|| Event::NotLanded(format!("nothing of it was seen within {:.0} s", landing_ns.as_secs_f64())));
+            return over.then(|| Event::NotLanded(self.what_did_not_land(landing_ns)));
         };
         if let Heal::Promotion { .. } = &plan.heal
             && self.promoted.is_none()
@@ -203,6 +202,30 @@ impl Drill {
         self.tick_recovery(plan, now, streams)
     }
 
+    /// What was waited for in vain: pods that stay, or anything at all.
+    fn what_did_not_land(&self, landing_ns: Nanos) -> String {
+        let waited = format!("{:.0} s", landing_ns.as_secs_f64());
+        let staying: Vec<String> = self
+            .sights
+            .values()
+            .filter_map(|s| match &s.view {
+                TargetView::Deployments(view) => Some(&view.deployments),
+                TargetView::Postgres(_) => None,
+            })
+            .flatten()
+            .filter(|d| d.replicas == 0 && d.existing > 0)
+            .map(|d| format!("{} still has {} {}", d.name, d.existing, if d.existing == 1 { "pod" } else { "pods" }))
+            .collect();
+        match staying.as_slice() {
+            [] => format!("nothing of it was seen within {waited}"),
+            [one] => format!("{one} after {waited} without a change; a finalizer, or a long grace period, keeps it"),
+            [one, rest @ ..] => format!(
+                "{one} after {waited} without a change, and {} more have some; a finalizer, or a long grace period, keeps them",
+                rest.len()
+            ),
+        }
+    }
+
     /// When a watched deployment was last seen to change.
     fn last_move(&self) -> Mono {
         let deployments = self.sights.values().filter(|s| matches!(s.view, TargetView::Deployments(_)));
@@ -222,5 +245,36 @@ impl Drill {
             None => (now >= landed.plus(self.settings().landing_ns))
                 .then(|| Event::NotLanded("everything was at zero, and no probe noticed".to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sight::{DeploymentView, DeploymentsView, Sight};
+
+    #[test]
+    fn pods_that_stay_are_named_when_a_fault_does_not_land() {
+        let still_has = |deployments: &[(&str, i32)]| {
+            let view = |(name, existing): &(&str, i32)| DeploymentView {
+                name: (*name).to_owned(),
+                uid: "1".to_owned(),
+                replicas: 0,
+                existing: *existing,
+                ready: 0,
+                observed: true,
+                drill: None,
+                trouble: None,
+            };
+            let view = TargetView::Deployments(DeploymentsView { deployments: deployments.iter().map(view).collect() });
+            let sight = Sight { target: "web".to_owned(), from_ns: Mono(1), to_ns: Mono(2), view };
+            let drill = Drill { sights: [("web".to_owned(), sight)].into(), ..Drill::default() };
+            drill.what_did_not_land(Nanos::from_secs(10))
+        };
+        assert_eq!(still_has(&[("cart", 0)]), "nothing of it was seen within 10 s");
+        let one = still_has(&[("cart", 0), ("web", 1)]);
+        assert!(one.starts_with("web still has 1 pod after 10 s"), "{one}");
+        let more = still_has(&[("cart", 2), ("web", 1)]);
+        assert!(more.starts_with("cart still has 2 pods after 10 s") && more.contains("1 more"), "{more}");
     }
 }

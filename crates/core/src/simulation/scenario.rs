@@ -135,6 +135,7 @@ impl Scenario {
                 ready,
                 observed: true,
                 drill: thing.marked.then(|| "drill".to_owned()),
+                trouble: None,
             })
         };
         self.plan.ids().filter_map(view).collect()
