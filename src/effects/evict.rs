@@ -42,6 +42,9 @@ fn held_back(status: &kube::core::Status) -> String {
     if budgets.is_empty() {
         status.message.clone()
     } else {
-        format!("a PodDisruptionBudget does not let the pod go: {}", budgets.join("; "))
+        format!(
+            "a PodDisruptionBudget does not let the pod go: {}. An eviction asks the budgets; `by: delete-pod` would not",
+            budgets.join("; ")
+        )
     }
 }

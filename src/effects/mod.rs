@@ -280,13 +280,40 @@ async fn timed<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, T
     }
 }
 
+/// How the API server begins to say that an admission webhook could not be asked. Its code is 500.
+const UNJUDGED: &str = "Internal error occurred: failed calling webhook";
+
 /// What an error says of whether the write happened. Only an answer of the API proves that it did not.
 fn refused(trouble: Trouble) -> Reply {
     match trouble {
         Trouble::Api(e) if is_conflict(&e) => Reply::Conflict(e.to_string()),
+        // Webhooks are asked before anything is written.
+        Trouble::Api(kube::Error::Api(status)) if status.message.starts_with(UNJUDGED) => {
+            Reply::Rejected(status.message)
+        }
         // The server may have failed after it wrote.
         Trouble::Api(kube::Error::Api(status)) if status.code >= 500 => Reply::Unknown(status.message),
         Trouble::Api(kube::Error::Api(status)) => Reply::Rejected(status.message),
         other => Reply::Unknown(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, message: &str) -> Reply {
+        let status =
+            serde_json::json!({ "status": "Failure", "code": code, "reason": "InternalError", "message": message });
+        refused(Trouble::Api(kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))))
+    }
+
+    #[test]
+    fn what_a_webhook_that_is_down_was_to_judge_was_certainly_not_written() {
+        let said =
+            "Internal error occurred: failed calling webhook \"judge.example\": failed to call webhook: no endpoints";
+        assert_eq!(answer(500, said), Reply::Rejected(said.to_owned()));
+        assert!(matches!(answer(500, "Internal error occurred: etcd is away"), Reply::Unknown(_)));
+        assert!(matches!(answer(403, "not allowed"), Reply::Rejected(_)));
     }
 }

@@ -9,9 +9,9 @@ use crate::exercised::{Exercise, Expected};
 use crate::ledger::Loss;
 use crate::objective::Held;
 use crate::reason::{
-    Check, Landing, Reason, ReasonKind, Refusal, Severity, StepTrouble, Stop, nothing_asked, of_baseline, of_check,
-    of_exercise, of_landing, of_loss, of_objective, of_recovery, of_refusal, of_residue, of_stop, of_takeover,
-    of_trouble,
+    Against, Check, Landing, Reason, ReasonKind, Refusal, Severity, StepTrouble, Stop, nothing_asked, of_baseline,
+    of_check, of_exercise, of_landing, of_loss, of_objective, of_recovery, of_refusal, of_residue, of_stop,
+    of_takeover, of_trouble,
 };
 use crate::recovery::Recovery;
 use crate::time::Known;
@@ -125,12 +125,16 @@ impl Verdict {
         reasons.extend(takeover.map(of_takeover));
         if !refused {
             // What was never begun proves nothing about the service.
+            let (of_drill, of_service): (Vec<StepTrouble>, Vec<StepTrouble>) =
+                troubles.into_iter().partition(|t| t.against == Against::Drill);
+            // First what explains that other things are not known: a fault that did not come about.
+            reasons.extend(of_drill.into_iter().map(of_trouble));
+            reasons.extend(of_landing(landing));
             reasons.extend(loss.iter().flat_map(of_loss));
             reasons.extend(objectives.iter().map(of_objective));
             reasons.extend(recovery.iter().flat_map(of_recovery));
             reasons.extend(checks.into_iter().map(of_check));
-            reasons.extend(troubles.into_iter().map(of_trouble));
-            reasons.extend(of_landing(landing));
+            reasons.extend(of_service.into_iter().map(of_trouble));
             reasons.extend(exercise.map(|(expected, exercise)| of_exercise(expected, &exercise)));
             reasons.extend(baselines.iter().filter_map(of_baseline));
         }

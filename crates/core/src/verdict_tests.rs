@@ -183,6 +183,24 @@ fn anything_needed_and_unknown_is_inconclusive() {
 }
 
 #[test]
+fn what_kept_the_fault_from_coming_about_is_the_cause_of_all_that_is_not_known() {
+    let unknown = |name: &str| UNKNOWN.iter().find(|(n, _)| *n == name).unwrap().1;
+    let verdict = changed(|j| {
+        unknown("unmeasured")(j);
+        unknown("loss unknown")(j);
+        unknown("not landed")(j);
+    });
+    assert_eq!(verdict.cause(), "the fault never landed: the pod is still there");
+    let verdict = changed(|j| {
+        unknown("unmeasured")(j);
+        unknown("not landed")(j);
+        let (step, what) = ("evict pod orders-0".to_owned(), "a budget does not let it go".to_owned());
+        j.troubles.push(StepTrouble { step, what, against: Against::Drill });
+    });
+    assert_eq!(verdict.cause(), "evict pod orders-0: a budget does not let it go");
+}
+
+#[test]
 fn bad_is_over_stopped_is_over_unknown() {
     let stops = [Stop::Guard("storefront down for 2 min".into()), Stop::Person("Ctrl-C".into())];
     for stop in stops {
