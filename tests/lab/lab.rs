@@ -76,7 +76,7 @@ impl AsRef<Path> for Lab {
 }
 
 impl Lab {
-    /// The lab that is up, the part of it whole, with drills allowed in the shop and in staging.
+    /// The lab that is up, the part of it whole, with drills allowed in the shop and in staging where they are of it.
     pub async fn enter(part: Part) -> Self {
         let turn = part.turn().await;
         let directory: PathBuf =
@@ -86,8 +86,10 @@ impl Lab {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         config.default_retry = false;
         let lab = Self { client: Client::try_from(config).unwrap(), place: Place::new(), directory, part, _turn: turn };
-        for namespace in [SHOP, STAGING] {
-            lab.allow(namespace, Some("kill-primary,scale-to-zero,restore-backup")).await;
+        if part != Part::Apart {
+            for namespace in [SHOP, STAGING] {
+                lab.allow(namespace, Some("kill-primary,scale-to-zero,restore-backup")).await;
+            }
         }
         std::fs::write(lab.path("estate.yaml"), lab.estate().await).unwrap();
         lab.put_right().await;

@@ -22,3 +22,4 @@ mod restore;
 mod runner;
 mod scale_to_zero;
 mod staging;
+mod troubles;
