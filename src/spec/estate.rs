@@ -332,9 +332,9 @@ pub struct DeadMan {
     pub namespace: Name,
     /// The image of this program.
     pub image: String,
-    /// Its service account there: bound to the Role `deploy/roles/dead-man.yaml` in the namespaces of the targets.
+    /// Its service account there, to which the namespaces of the targets grant `deploy/roles/dead-man-target.yaml`.
     pub service_account: Name,
-    /// How long the Lease may go without being renewed: longer than the API server may be away.
+    /// How long the Lease may go without being renewed: from 5s to 1h, and longer than a request to the API server may take.
     #[serde(default = "default_after")]
     pub after: Span,
 }

@@ -1,6 +1,6 @@
 //! Whether an estate makes sense by itself.
 
-use super::{DAY, Finder};
+use super::{DAY, Finder, HOUR};
 use crate::faults::FAULTS;
 use crate::filers::FilerSpec;
 use crate::probes::ProbeSpec;
@@ -34,6 +34,7 @@ pub(crate) fn estate(loaded: &Located<Estate>) -> Vec<Problem> {
     for (name, probe) in &it.probes {
         self::probe(&mut finder, it, name, probe);
     }
+    dead_man(&mut finder, it);
     if it.guards.lag > Bytes(1 << 40) {
         finder.tell("guards.lag", Code::Value, "`guards.lag` is out of range", |p| {
             p.found(it.guards.lag.to_string()).expected("at most 1TiB")
@@ -44,6 +45,28 @@ pub(crate) fn estate(loaded: &Located<Estate>) -> Vec<Problem> {
         finder.text(&format!("file[{nth}].directory"), directory);
     }
     finder.done()
+}
+
+/// The lock is renewed four times in `after`, and a request to the API server may take a while.
+const AFTER_MIN: Span = Span::secs(5);
+
+fn dead_man(finder: &mut Finder<'_>, it: &Estate) {
+    let Some(dead_man) = &it.dead_man else { return };
+    finder.text("dead-man.image", &dead_man.image);
+    finder.within("dead-man.after", Some(dead_man.after), AFTER_MIN, HOUR);
+    let taken = |t: &Target| matches!(t, Target::Deployments(d) if d.namespace == dead_man.namespace);
+    let Some((name, _)) = it.targets.iter().find(|(_, t)| taken(t)) else { return };
+    let source = finder.source();
+    finder.tell(
+        "dead-man.namespace",
+        Code::Contradiction,
+        "the dead man would go with what it is to bring back",
+        |p| {
+            p.found(format!("the namespace of `{name}`"))
+                .expected("a namespace of its own, such as that of deploy/roles/dead-man.yaml")
+                .see(source, &format!("targets.{name}.deployments.namespace"), "the target")
+        },
+    );
 }
 
 fn window(finder: &mut Finder<'_>, it: &Estate) {
