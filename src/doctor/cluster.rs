@@ -3,6 +3,7 @@
 
 use super::clock::Skew;
 use super::finding::Finding;
+use super::helpers;
 use super::rights;
 use super::scope::Scope;
 use crate::guards::common;
@@ -45,7 +46,10 @@ pub(super) async fn examine(scope: &Scope) -> (Vec<Finding>, Option<Reader>) {
     for act in &acts {
         findings.extend(opt_in(&reader, &act.namespace, act.word).await);
     }
-    findings.extend(rights::examine(&reader, who.ok().as_deref(), &acts).await);
+    let who = who.ok();
+    findings.extend(rights::examine(&reader, who.as_deref(), &acts).await);
+    findings.extend(rights::forwarding(&reader, who.as_deref(), &scope.forwarded()).await);
+    findings.extend(helpers::examine(&reader, who.as_deref(), &scope.helpers()).await);
     (findings, Some(reader))
 }
 

@@ -69,6 +69,11 @@ impl Finding {
         Self { mark: Mark::Doubtful, ..Self::against(subject, name, expected, found, help) }
     }
 
+    /// Whether it is as drills need it.
+    pub fn is_fine(&self) -> bool {
+        self.mark == Mark::Fine
+    }
+
     /// With what does it.
     #[must_use]
     pub fn paste(self, text: impl Into<String>) -> Self {

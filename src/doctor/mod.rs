@@ -6,6 +6,7 @@ mod cluster;
 mod database;
 mod disk;
 mod finding;
+mod helpers;
 mod machine;
 mod rights;
 mod scope;

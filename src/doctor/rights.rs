@@ -2,8 +2,10 @@
 
 use super::finding::Finding;
 use super::scope::Act;
+use crate::faults::helper::Helper;
 use crate::guards::common::{CLUSTER_RIGHTS, LOCK_RIGHTS};
 use crate::targets::cluster::{ClusterError, Reader, Right};
+use crate::targets::route::FORWARD_RIGHTS;
 use std::fmt::Write as _;
 
 /// Whom the shipped installation runs as.
@@ -34,6 +36,24 @@ pub(super) async fn examine(reader: &Reader, who: Option<&str>, acts: &[Act]) ->
     findings
 }
 
+/// Asks for what a port-forward needs, in each namespace that is reached by one.
+pub(super) async fn forwarding(reader: &Reader, who: Option<&str>, namespaces: &[String]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for namespace in namespaces {
+        let missing = missing(reader, namespace, FORWARD_RIGHTS).await;
+        let (name, place) = ("rights of port-forward", Where::Namespace(namespace));
+        findings.push(finding(name, place, "port-forward", FORWARD_RIGHTS, missing, who.unwrap_or(SHIPPED)));
+    }
+    findings
+}
+
+/// Asks for what the runner needs to have a helper.
+pub(super) async fn owner(reader: &Reader, who: Option<&str>, helper: &Helper) -> Finding {
+    let missing = missing(reader, &helper.namespace, helper.owner).await;
+    let (name, place) = (format!("rights to have the {}", helper.word), Where::Namespace(&helper.namespace));
+    finding(&name, place, &helper.word.replace(' ', "-"), helper.owner, missing, who.unwrap_or(SHIPPED))
+}
+
 async fn missing(reader: &Reader, namespace: &str, wanted: &[Right]) -> Result<Vec<Right>, ClusterError> {
     let mut missing = Vec::new();
     for right in wanted {
@@ -56,9 +76,6 @@ fn finding(
         Where::Namespace(namespace) => format!("namespace {namespace}"),
         Where::Cluster => "cluster".to_owned(),
     };
-    let words = |rights: &[Right]| {
-        rules(rights).iter().map(|(_, r, v)| format!("{} {r}", v.join(", "))).collect::<Vec<_>>().join("; ")
-    };
     let expected = words(wanted);
     match missing {
         Ok(missing) if missing.is_empty() => Finding::fine(&subject, name, expected, format!("all {}", wanted.len())),
@@ -74,8 +91,13 @@ fn finding(
     }
 }
 
+/// The rights in words.
+pub(super) fn words(rights: &[Right]) -> String {
+    rules(rights).iter().map(|(_, r, v)| format!("{} {r}", v.join(", "))).collect::<Vec<_>>().join("; ")
+}
+
 /// The rights by group and resource, in their order of first mention.
-fn rules(rights: &[Right]) -> Vec<(&str, &str, Vec<&str>)> {
+pub(super) fn rules(rights: &[Right]) -> Vec<(&str, &str, Vec<&str>)> {
     let mut rules: Vec<(&str, &str, Vec<&str>)> = Vec::new();
     for right in rights {
         match rules.iter_mut().find(|(group, resource, _)| (*group, *resource) == (right.group, right.resource)) {
@@ -87,7 +109,7 @@ fn rules(rights: &[Right]) -> Vec<(&str, &str, Vec<&str>)> {
     rules
 }
 
-fn rule((group, resource, verbs): &(&str, &str, Vec<&str>)) -> String {
+pub(super) fn rule((group, resource, verbs): &(&str, &str, Vec<&str>)) -> String {
     format!("{{ apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}] }}", verbs.join(", "))
 }
 

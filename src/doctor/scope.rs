@@ -1,10 +1,11 @@
 //! For which drills the doctor looks: the experiments, their estate, and what these name.
 
+use crate::faults::helper::Helper;
 use crate::faults::restore_backup::RestoreBackup;
 use crate::faults::{FaultSpec, Reach};
 use crate::runner;
 use crate::spec::check::{CheckReport, FileKind, check};
-use crate::spec::estate::{Estate, Target};
+use crate::spec::estate::{Estate, Reach as Way, Target};
 use crate::spec::load::{self, Loaded};
 use crate::spec::problem::Problems;
 use crate::spec::scalar::{Name, SecretRef};
@@ -100,12 +101,37 @@ impl Scope {
                 continue;
             }
             let places = fault.targets().into_iter().filter_map(|name| self.namespace_of(name));
+            let helpers = fault.helpers(&self.estate);
             for namespace in places {
+                let meanwhile = helpers.iter().filter(|h| h.at == namespace).flat_map(|h| h.meanwhile);
+                let wanted: Vec<Right> = fault.rights().iter().chain(meanwhile).copied().collect();
                 let rights = acts.entry((fault.word(), namespace)).or_default();
-                rights.extend(fault.rights().iter().filter(|r| !rights.contains(r)).copied().collect::<Vec<_>>());
+                rights.extend(wanted.into_iter().filter(|r| !rights.contains(r)).collect::<Vec<_>>());
             }
         }
         acts.into_iter().map(|((word, namespace), rights)| Act { word, namespace, rights }).collect()
+    }
+
+    /// The helpers that the experiments' faults make in namespaces of their own, each once.
+    pub fn helpers(&self) -> Vec<Helper> {
+        let mut helpers: Vec<Helper> = Vec::new();
+        for fault in self.experiments.iter().flat_map(|l| &l.experiment.method) {
+            for helper in fault.helpers(&self.estate) {
+                if !helpers.contains(&helper) {
+                    helpers.push(helper);
+                }
+            }
+        }
+        helpers
+    }
+
+    /// The namespaces whose databases are reached by port-forward.
+    pub fn forwarded(&self) -> Vec<String> {
+        let forwarded = self.targets().filter_map(|(_, target)| match target {
+            Target::Postgres(db) if db.reach == Way::PortForward => Some(db.namespace.to_string()),
+            _ => None,
+        });
+        forwarded.collect::<BTreeSet<String>>().into_iter().collect()
     }
 
     fn namespace_of(&self, target: &Name) -> Option<String> {

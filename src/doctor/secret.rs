@@ -5,7 +5,7 @@ use super::rights::{self, Where};
 use super::scope::Scope;
 use crate::spec::estate::{StagingTarget, Target};
 use crate::spec::scalar::{Name, SecretRef};
-use crate::targets::cluster::{ClusterError, Reader};
+use crate::targets::cluster::{ClusterError, Reader, is_forbidden};
 use crate::targets::secrets::{self, SecretError};
 use crate::targets::staging::Login;
 use secrecy::SecretString;
@@ -98,8 +98,4 @@ async fn missing(
         }
         _ => finding,
     }
-}
-
-fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403)
 }

@@ -1,11 +1,13 @@
 //! `kill-primary`: the primary of a database cluster is removed, and another must take over.
 
 use crate::faults::arming;
+use crate::faults::helper::Helper;
 use crate::faults::kill_way;
 use crate::faults::{Fault, Reach};
 use crate::guards::common;
 use crate::guards::preflight::Preflight;
 use crate::guards::primary;
+use crate::spec::estate::Estate;
 use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, Right};
 use crate::targets::postgres::PostgresEyes;
@@ -80,6 +82,10 @@ impl Fault for KillPrimary {
 
     fn targets(&self) -> Vec<&Name> {
         vec![&self.target]
+    }
+
+    fn helpers(&self, estate: &Estate) -> Vec<Helper> {
+        self.agent(estate).into_iter().collect()
     }
 
     async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {

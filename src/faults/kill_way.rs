@@ -1,11 +1,13 @@
 //! The ways of killing a primary: what each asks of preflight, which steps it plans, and when it is to be seen.
 
 use crate::faults::arming::{RANK_FAULT, RANK_STAGING};
+use crate::faults::helper::Helper;
 use crate::faults::kill_primary::{HoldDown, KillBy, KillPrimary};
 use crate::guards::common;
 use crate::guards::preflight::Preflight;
-use crate::spec::estate::{AgentPlace, PostgresTarget};
+use crate::spec::estate::{AgentPlace, Estate, PostgresTarget, Target};
 use crate::targets::cluster::{ClusterError, Right};
+use crate::targets::helpers;
 use crate::targets::patroni;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::Landing;
@@ -72,6 +74,23 @@ impl Way {
 }
 
 impl KillPrimary {
+    /// The agent on the primary's node, where the way needs one and the estate says where it may be.
+    pub(crate) fn agent(&self, estate: &Estate) -> Option<Helper> {
+        let Some(Target::Postgres(target)) = estate.targets.get(&self.target) else { return None };
+        let place = target.agent.as_ref().filter(|_| matches!(self.by, KillBy::Crash | KillBy::Freeze))?;
+        Some(Helper {
+            word: "agent",
+            namespace: place.namespace.to_string(),
+            account: place.service_account.to_string(),
+            owner: AGENT_RIGHTS,
+            file: "deploy/roles/kill-primary-agent.yaml",
+            at: place.namespace.to_string(),
+            own: helpers::AGENT,
+            own_file: "deploy/roles/kill-primary-agent.yaml",
+            meanwhile: &[],
+        })
+    }
+
     /// Checks what only this way needs, and plans it. `None` when something refuses.
     pub(crate) async fn way(
         &self,

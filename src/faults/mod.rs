@@ -1,12 +1,14 @@
 //! The registry of faults and operations: one word each. A fault is one file beside this one.
 
 mod arming;
+pub mod helper;
 pub mod kill_primary;
 pub mod kill_way;
 pub mod restore_backup;
 pub mod scale_to_zero;
 
 use crate::guards::preflight::Preflight;
+use crate::spec::estate::Estate;
 use crate::spec::scalar::Name;
 use crate::targets::cluster::Right;
 use crate::targets::scene::Scene;
@@ -15,6 +17,7 @@ use firedrill_core::event::Refusal;
 use firedrill_core::plan::Plan;
 use firedrill_core::sight::Sight;
 use firedrill_core::time::Mono;
+use helper::Helper;
 
 /// What a fault has to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,11 @@ pub(crate) trait Fault {
 
     /// The targets it names.
     fn targets(&self) -> Vec<&Name>;
+
+    /// The helpers that it makes in namespaces of their own.
+    fn helpers(&self, _estate: &Estate) -> Vec<Helper> {
+        Vec::new()
+    }
 
     /// Looks around, read-only, and writes down what it saw; the plan, when nothing forbids the drill.
     ///
@@ -105,6 +113,11 @@ macro_rules! faults {
             /// What its runner must be allowed in the namespaces of its targets, besides the lock.
             pub fn rights(&self) -> &'static [Right] {
                 match self { $(Self::$spec(f) => f.rights()),+ }
+            }
+
+            /// The helpers that it makes in namespaces of their own.
+            pub fn helpers(&self, estate: &Estate) -> Vec<Helper> {
+                match self { $(Self::$spec(f) => f.helpers(estate)),+ }
             }
 
             /// The word in `method` and in `allow`.

@@ -1,13 +1,15 @@
 //! `scale-to-zero`: deployments lose all their replicas, are held there, and are brought back in waves.
 
 use crate::faults::arming::{self, RANK_FAULT};
+use crate::faults::helper::Helper;
 use crate::faults::{Fault, Reach};
 use crate::guards::preflight::Preflight;
 use crate::guards::{common, dead_man, managers, webhooks};
-use crate::spec::estate::{DeploymentsTarget, Selection};
+use crate::spec::estate::{DeploymentsTarget, Estate, Selection, Target};
 use crate::spec::scalar::{Name, Span};
 use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Right};
 use crate::targets::deployments::{selected, view};
+use crate::targets::helpers;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::Landing;
 use firedrill_core::effect::{Effect, Kind, ObjectRef, StepId};
@@ -58,6 +60,24 @@ impl Fault for ScaleToZero {
 
     fn targets(&self) -> Vec<&Name> {
         vec![&self.target]
+    }
+
+    fn helpers(&self, estate: &Estate) -> Vec<Helper> {
+        let (Some(place), Some(Target::Deployments(target))) = (&estate.dead_man, estate.targets.get(&self.target))
+        else {
+            return Vec::new();
+        };
+        vec![Helper {
+            word: "dead man",
+            namespace: place.namespace.to_string(),
+            account: place.service_account.to_string(),
+            owner: dead_man::RIGHTS,
+            file: "deploy/roles/dead-man.yaml",
+            at: target.namespace.to_string(),
+            own: helpers::DEAD_MAN,
+            own_file: "deploy/roles/dead-man-target.yaml",
+            meanwhile: &[dead_man::RENEWAL],
+        }]
     }
 
     async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {

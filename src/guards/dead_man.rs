@@ -40,7 +40,7 @@ pub async fn check(scene: &Scene, preflight: &mut Preflight, target: &str) -> Re
         "set it up, take it away, renew what it watches",
         found,
         Known::Known(missing.is_empty()),
-        "Grant the Role firedrill-dead-man-owner of deploy/roles/dead-man.yaml in the dead man's namespace, and the Role of this fault in the target's.",
+        "Apply deploy/roles/dead-man.yaml, for his namespace, and grant the Role of this fault in the target's.",
     );
     Ok(())
 }

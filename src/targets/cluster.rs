@@ -2,6 +2,7 @@
 
 use futures_util::stream::Stream;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -355,29 +356,46 @@ impl Reader {
     /// # Errors
     /// When the API cannot be asked.
     pub async fn may(&self, namespace: &str, right: Right) -> Result<bool, ClusterError> {
-        use k8s_openapi::api::authorization::v1::{
-            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-        };
-        let (resource, subresource) = match right.resource.split_once('/') {
-            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-            None => (right.resource, None),
-        };
+        use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(namespace.to_owned()),
-                    group: Some(right.group.to_owned()),
-                    resource: Some(resource.to_owned()),
-                    subresource,
-                    verb: Some(right.verb.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
+                resource_attributes: Some(right.attributes(namespace)),
                 ..SelfSubjectAccessReviewSpec::default()
             },
             ..SelfSubjectAccessReview::default()
         };
         let answer = self.review(format!("may I {} {}", right.verb, right.resource), &review).await?;
         Ok(answer.status.is_some_and(|s| s.allowed))
+    }
+
+    /// Whether somebody else may do something in a namespace. `None` when the cluster does not tell this runner.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn may_account(
+        &self,
+        account: &str,
+        namespace: &str,
+        right: Right,
+    ) -> Result<Option<bool>, ClusterError> {
+        use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
+        let of_namespace = account.split(':').nth(2).unwrap_or_default();
+        let groups =
+            ["system:authenticated", "system:serviceaccounts", &format!("system:serviceaccounts:{of_namespace}")];
+        let question = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(account.to_owned()),
+                groups: Some(groups.map(str::to_owned).to_vec()),
+                resource_attributes: Some(right.attributes(namespace)),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        match self.review(format!("may {account} {} {}", right.verb, right.resource), &question).await {
+            Ok(answer) => Ok(Some(answer.status.is_some_and(|s| s.allowed))),
+            Err(ClusterError::Api { source, .. }) if is_forbidden(&source) || is_not_found(&source) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// As whom this runner is known to the cluster, for example `system:serviceaccount:firedrill:firedrill`.
@@ -390,7 +408,7 @@ impl Reader {
         Ok(answer.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default())
     }
 
-    /// A question about this runner itself. The API has it asked by a `create`, and keeps nothing of it.
+    /// A question about what an account is or may. The API has it asked by a `create`, and keeps nothing of it.
     async fn review<K>(&self, what: String, question: &K) -> Result<K, ClusterError>
     where
         K: kube::Resource<Scope = k8s_openapi::ClusterResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
@@ -457,11 +475,32 @@ impl Right {
     pub const fn to(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
         Self { group, resource, verb }
     }
+
+    /// As the cluster is asked for it.
+    fn attributes(self, namespace: &str) -> ResourceAttributes {
+        let (resource, subresource) = match self.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (self.resource, None),
+        };
+        ResourceAttributes {
+            namespace: Some(namespace.to_owned()),
+            group: Some(self.group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource,
+            verb: Some(self.verb.to_owned()),
+            ..ResourceAttributes::default()
+        }
+    }
 }
 
 /// Whether an error says that the thing is not there. By code too: the client's own test of it asks the wrong variable.
 pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404 || status.reason == "NotFound")
+}
+
+/// Whether an error says that one may not.
+pub fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 /// Whether an error says that the object moved on, exists already, or is another one of the same name: of a patch, the

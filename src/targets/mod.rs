@@ -5,6 +5,7 @@ pub mod backups;
 pub mod cluster;
 pub mod deployments;
 pub mod door;
+pub mod helpers;
 mod marks;
 pub mod patroni;
 mod pods_behind;

@@ -120,5 +120,5 @@ async fn not_allowed(scene: &Scene, runner: &Runner) {
     faults.remove(id);
     assert_eq!(ended.code(), Some(5), "{ended:?}");
     assert!(ended.stderr.contains("may not patch deployments"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("deploy/roles/dead-man.yaml"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("deploy/roles/dead-man-target.yaml"), "{}", ended.stderr);
 }

@@ -6,7 +6,7 @@ use firedrill::targets::cluster::{ALLOW_ANNOTATION, USER_AGENT};
 use firedrill_sandbox::faults::{Fault, Rule, Selection};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -91,6 +91,8 @@ async fn the_doctor_names_what_a_drill_lacks_and_touches_nothing() {
     an_estate_that_is_well(&ward).await;
     files_that_are_wrong(&ward).await;
     a_right_that_is_missing(&ward).await;
+    a_helper_without_a_place(&ward).await;
+    a_port_forward_that_is_not_allowed(&ward).await;
     secrets_that_cannot_be_read(&ward).await;
     logins_that_may_too_little(&ward).await;
     backups_that_cannot_be_restored(&ward).await;
@@ -99,6 +101,7 @@ async fn the_doctor_names_what_a_drill_lacks_and_touches_nothing() {
     a_cluster_that_does_not_answer(&ward).await;
     assert!(scene.changes().is_empty(), "{:?}", scene.changes());
     assert!(!ward.runner.state().exists(), "the state directory was made");
+    a_dead_man_with_a_place_and_no_rights(&ward).await;
     a_namespace_that_does_not_allow_it(&ward).await;
     scene.stop().await;
 }
@@ -153,6 +156,59 @@ async fn a_right_that_is_missing(ward: &Ward<'_>) {
     assert_eq!(role["metadata"]["namespace"], ward.scene.namespace());
     assert_eq!(role["rules"], json!([{ "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"] }]));
     assert!(binding.contains("kind: User") && binding.contains("\"sandbox\""), "{binding}");
+}
+
+const DEAD_MAN: &str =
+    "dead-man: { namespace: apart, image: \"registry.example/firedrill:1\", service-account: him }\nguards:";
+
+async fn a_helper_without_a_place(ward: &Ward<'_>) {
+    let said = ward.asked("guards:", DEAD_MAN, &[&ward.scale]).await;
+    let finding = said.only("namespace apart", "place of the dead man");
+    assert_eq!((word(finding, "found"), &finding["paste"]), ("not there", &Value::Null));
+    assert!(word(finding, "help").contains("deploy/roles/dead-man.yaml"), "{finding}");
+    let agent =
+        "agent: { image: \"registry.example/firedrill:1\", namespace: agents, service-account: it }\n      port:";
+    let kill = ward.scene.write(&files::kill_primary_by("freeze", "failover", "1s"));
+    let said = ward.asked("port:", agent, &[&kill]).await;
+    let place = said.finding("namespace agents", "place of the agent");
+    assert!(word(place, "help").contains("deploy/roles/kill-primary-agent.yaml"), "{place}");
+}
+
+async fn a_port_forward_that_is_not_allowed(ward: &Ward<'_>) {
+    let mut on = Selection::of("create", "pods");
+    on.subresource = Some("portforward".to_owned());
+    on.user_agent = Some(USER_AGENT.to_owned());
+    let forbidden = ward.scene.sandbox.cluster().faults().add(Rule::always(on, Fault::Forbidden));
+    let said = ward.asked("port:", "reach: port-forward\n      port:", &[&ward.kill]).await;
+    ward.scene.sandbox.cluster().faults().remove(forbidden);
+    let namespace = format!("namespace {}", ward.scene.namespace());
+    let finding = said.finding(&namespace, "rights of port-forward");
+    assert_eq!((word(finding, "mark"), word(finding, "found")), ("against", "may not create pods/portforward"));
+    assert!(word(finding, "paste").contains("pods/portforward"), "{finding}");
+}
+
+async fn a_dead_man_with_a_place_and_no_rights(ward: &Ward<'_>) {
+    let namespaces: Api<Namespace> = Api::all(ward.scene.client());
+    let apart: Namespace = serde_json::from_value(json!({ "metadata": { "name": "apart" } })).unwrap();
+    namespaces.create(&PostParams::default(), &apart).await.unwrap();
+    let on = Selection { user_agent: Some(USER_AGENT.to_owned()), ..Selection::of("create", "jobs") };
+    let forbidden = ward.scene.sandbox.cluster().faults().add(Rule::always(on, Fault::Forbidden));
+    let said = ward.asked("guards:", DEAD_MAN, &[&ward.scale]).await;
+    ward.scene.sandbox.cluster().faults().remove(forbidden);
+    let finding = said.only("namespace apart", "rights to have the dead man");
+    assert_eq!(finding["found"], "may not create jobs");
+    assert!(word(finding, "paste").contains("namespace: apart"), "{finding}");
+    // Whether he himself may, the sandbox tells nobody.
+    let namespace = format!("namespace {}", ward.scene.namespace());
+    let his = said.finding(&namespace, "rights of the dead man's own account");
+    assert_eq!(his["mark"], "doubtful");
+    assert!(word(his, "paste").contains("kind: ServiceAccount, name: him, namespace: apart"), "{his}");
+    // What the lock needs for him.
+    let on = Selection { user_agent: Some(USER_AGENT.to_owned()), ..Selection::of("patch", "leases") };
+    let forbidden = ward.scene.sandbox.cluster().faults().add(Rule::always(on, Fault::Forbidden));
+    let said = ward.asked("guards:", DEAD_MAN, &[&ward.scale]).await;
+    ward.scene.sandbox.cluster().faults().remove(forbidden);
+    assert_eq!(said.only(&namespace, "rights of scale-to-zero")["found"], "may not patch leases");
 }
 
 async fn secrets_that_cannot_be_read(ward: &Ward<'_>) {

@@ -83,6 +83,7 @@ fn manifest(hands: &Hands, job: &ObjectRef, post: &Post) -> Value {
                 "metadata": { "labels": labels },
                 "spec": {
                     "serviceAccountName": post.service_account,
+                    "automountServiceAccountToken": true,
                     "restartPolicy": "OnFailure",
                     "enableServiceLinks": false,
                     "terminationGracePeriodSeconds": 5,

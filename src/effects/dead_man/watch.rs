@@ -8,9 +8,10 @@ use super::super::lock::holder;
 use super::super::pace::Pace;
 use super::super::{Trouble, timed};
 use crate::targets::cluster::{
-    Cluster, DEAD_MAN_ANNOTATION, DRILL_ANNOTATION, EPOCH_ANNOTATION, PAGE, REPLICAS_ANNOTATION, Right, is_not_found,
+    Cluster, DEAD_MAN_ANNOTATION, DRILL_ANNOTATION, EPOCH_ANNOTATION, PAGE, REPLICAS_ANNOTATION, is_not_found,
 };
 use crate::targets::deployments::wanted_replicas;
+use crate::targets::helpers;
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -22,13 +23,6 @@ use tokio::time::Instant;
 
 /// How many writes are under way at once, at most.
 const WRITES_MAX: usize = 32;
-
-/// What it needs in the namespace of the drill's target.
-pub const RIGHTS: &[Right] = &[
-    Right::to("get", "coordination.k8s.io", "leases"),
-    Right::to("list", "apps", "deployments"),
-    Right::to("patch", "apps", "deployments"),
-];
 
 /// What it watches, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,10 +111,10 @@ impl DeadMan {
     /// What is missing, in a sentence.
     pub async fn fit(&self) -> Result<(), String> {
         let namespace = &self.watched.namespace;
-        for right in RIGHTS {
+        for right in helpers::DEAD_MAN {
             if !self.cluster.reader().may(namespace, *right).await.map_err(|e| e.to_string())? {
                 return Err(format!(
-                    "this service account may not {} {} in {namespace}: bind deploy/roles/dead-man.yaml to it there",
+                    "this service account may not {} {} in {namespace}: grant it deploy/roles/dead-man-target.yaml there",
                     right.verb, right.resource
                 ));
             }

@@ -2,9 +2,9 @@
 
 use super::files::{self, File};
 use super::none;
-use firedrill::faults::{FAULTS, RIGHTS};
+use firedrill::faults::{FAULTS, FaultSpec, RIGHTS};
 use firedrill::guards::common::LOCK_RIGHTS;
-use firedrill::spec::load::{load_experiment, parse_experiment};
+use firedrill::spec::load::{load_experiment, parse_estate, parse_experiment};
 use firedrill::spec::problem::Look;
 use firedrill::targets::cluster::Right;
 use std::collections::BTreeSet;
@@ -109,11 +109,11 @@ fn the_experiments_of_the_demo_are_sound() {
     }
 }
 
-/// What a Role lacks of what is asked for.
-fn ungranted(role: &str, asked: &[Right]) -> Vec<Right> {
-    let role = role.split("\n---\n").next().unwrap_or_default();
-    let role: serde_json::Value = serde_saphyr::from_str(role).expect("a Role is YAML");
-    let rules = role["rules"].as_array().cloned().unwrap_or_default();
+/// What the first Role of a file lacks of what is asked for.
+fn ungranted(file: &str, asked: &[Right]) -> Vec<Right> {
+    let none = serde_json::Value::Null;
+    let roles = roles(file);
+    let rules = roles.first().unwrap_or(&none)["rules"].as_array().cloned().unwrap_or_default();
     let has = |rule: &serde_json::Value, key: &str, word: &str| {
         rule[key].as_array().is_some_and(|words| words.iter().any(|w| w.as_str() == Some(word)))
     };
@@ -123,6 +123,40 @@ fn ungranted(role: &str, asked: &[Right]) -> Vec<Right> {
         })
     };
     asked.iter().filter(|a| !granted(a)).copied().collect()
+}
+
+/// The Roles of a file.
+fn roles(file: &str) -> Vec<serde_json::Value> {
+    let documents = file.split("\n---\n").map(|d| serde_saphyr::from_str(d).expect("it is YAML"));
+    documents.filter(|d: &serde_json::Value| d["rules"].is_array()).collect()
+}
+
+/// A helper's namespace, account and owner are in one file; what its account may do where it acts, in that or another.
+#[test]
+fn the_roles_grant_what_helpers_are_asked_for() {
+    let read = |path: &str| std::fs::read_to_string(files::root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let estate = "environment: lab\nallow: []\ntargets:\n  web: { deployments: { namespace: shop, select: all } }\n  \
+         db: { postgres: { patroni: { namespace: shop, cluster: db }, url: { env: URL }, agent: { image: a, \
+         namespace: firedrill-agents, service-account: firedrill-agent } } }\n\
+         dead-man: { namespace: firedrill-dead-man, image: a, service-account: firedrill-dead-man }\n";
+    let estate = parse_estate("estate.yaml", estate.as_bytes()).unwrap_or_else(|p| panic!("{}", p.render(Look::Plain)));
+    let mut seen = 0;
+    for fault in ["scale-to-zero: { target: web }", "kill-primary: { target: db, by: freeze }"] {
+        let fault: FaultSpec = serde_saphyr::from_str(fault).expect("it is a fault");
+        for helper in fault.helpers(&estate.value) {
+            seen += 1;
+            let file = read(helper.file);
+            let owner = roles(&file).into_iter().next_back().expect("it has a Role");
+            assert_eq!(ungranted(&owner.to_string(), helper.owner), [], "{}", helper.file);
+            assert!(file.contains(&format!("name: {}, namespace: {}", helper.account, helper.namespace)), "{file}");
+            assert_eq!(ungranted(&read(helper.own_file), helper.own), [], "{}", helper.own_file);
+            if !helper.meanwhile.is_empty() {
+                let role = format!("deploy/roles/{}.yaml", fault.word());
+                assert_eq!(ungranted(&read(&role), helper.meanwhile), [], "{role}");
+            }
+        }
+    }
+    assert_eq!(seen, 2);
 }
 
 #[test]
