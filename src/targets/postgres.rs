@@ -17,9 +17,24 @@ use sqlx::{ConnectOptions, Connection, Row};
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a member may take to say what it is.
 const MEMBER_TIMEOUT: Duration = Duration::from_millis(800);
+/// How long a connection may take to be made. More than one look: where it takes that long it is there for a later one, and
+/// a member is not unknown for ever because everything is slow.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(2_400);
+
+/// A connection to a member, from one look to the next.
+enum Kept {
+    Open(PgConnection),
+    /// Still being made, also between two looks; it asks nothing by itself.
+    Coming(Coming),
+}
+
+/// One task that makes a connection, or says why there is none. It ends with the set.
+type Coming = JoinSet<Result<PgConnection, String>>;
 
 /// A PostgreSQL cluster that can be looked at again and again, over connections that it keeps.
 pub struct PostgresEyes {
@@ -27,7 +42,7 @@ pub struct PostgresEyes {
     target: PostgresTarget,
     reader: Reader,
     url: SecretString,
-    kept: HashMap<String, PgConnection>,
+    kept: HashMap<String, Kept>,
     /// With `reach: port-forward`, a door to each member, by its UID.
     doors: HashMap<String, Door>,
 }
@@ -127,7 +142,7 @@ struct Answer {
     said: Known<Server>,
     claim: Claim,
     /// To be asked again the next time.
-    connection: Option<PgConnection>,
+    connection: Option<Kept>,
 }
 
 impl Answer {
@@ -141,7 +156,7 @@ type By = Result<Option<u16>, &'static str>;
 
 async fn ask_member(
     pod: Pod,
-    kept: Option<PgConnection>,
+    kept: Option<Kept>,
     by: By,
     target: (&SecretString, &PostgresTarget),
 ) -> (Member, Answer) {
@@ -170,26 +185,53 @@ async fn ask_member(
 }
 
 async fn ask_server(
-    kept: Option<PgConnection>,
+    kept: Option<Kept>,
     address: (&str, u16),
     (url, target): (&SecretString, &PostgresTarget),
 ) -> Answer {
-    // What it said, never how it was asked: the URL holds a password.
-    let told = |e: sqlx::Error| brief(&e);
-    let asked = async {
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => options(url, address, target).map_err(told)?.connect().await.map_err(told)?,
-        };
-        let server = ask(&mut connection).await.map_err(told)?;
-        let claim = marks::ask(&mut connection, &target.primary).await?;
-        Ok::<_, String>(Answer { said: Known::Known(server), claim, connection: Some(connection) })
+    let deadline = Instant::now() + MEMBER_TIMEOUT;
+    let late = format!("no answer within {} ms", MEMBER_TIMEOUT.as_millis());
+    let connecting = match kept {
+        Some(Kept::Open(connection)) => Ok(connection),
+        Some(Kept::Coming(coming)) => Err(coming),
+        None => Err(connect(options(url, address, target))),
     };
-    match tokio::time::timeout(MEMBER_TIMEOUT, asked).await {
-        Ok(Ok(answer)) => answer,
+    let mut connection = match connecting {
+        Ok(connection) => connection,
+        Err(mut coming) => match timeout_at(deadline, coming.join_next()).await {
+            Ok(Some(Ok(Ok(connection)))) => connection,
+            Ok(Some(Ok(Err(why)))) => return Answer::nothing(why),
+            Ok(Some(Err(_)) | None) => return Answer::nothing("the connection came to nothing"),
+            Err(_) => return Answer { connection: Some(Kept::Coming(coming)), ..Answer::nothing(late) },
+        },
+    };
+    let asked = async {
+        let server = ask(&mut connection).await.map_err(|e| brief(&e))?;
+        let claim = marks::ask(&mut connection, &target.primary).await?;
+        Ok::<_, String>((server, claim))
+    };
+    match timeout_at(deadline, asked).await {
+        Ok(Ok((server, claim))) => {
+            Answer { said: Known::Known(server), claim, connection: Some(Kept::Open(connection)) }
+        }
         Ok(Err(why)) => Answer::nothing(why),
-        Err(_) => Answer::nothing(format!("no answer within {} ms", MEMBER_TIMEOUT.as_millis())),
+        // With a question under way it cannot be asked another.
+        Err(_) => Answer::nothing(late),
     }
+}
+
+/// Begins to connect. What is told of an error is what was said, never how it was asked: the URL holds a password.
+fn connect(options: Result<PgConnectOptions, sqlx::Error>) -> Coming {
+    let connecting = async move {
+        let options = options.map_err(|e| brief(&e))?;
+        options.connect().await.map_err(|e| brief(&e))
+    };
+    let mut coming = Coming::new();
+    coming.spawn(async {
+        let limited = timeout(CONNECT_TIMEOUT, connecting).await;
+        limited.unwrap_or_else(|_| Err(format!("no connection within {} ms", CONNECT_TIMEOUT.as_millis())))
+    });
+    coming
 }
 
 /// As [`member_options`]; repmgr's record is in a database of its own, and everything else can be asked there too.
@@ -272,8 +314,9 @@ async fn ask(connection: &mut PgConnection) -> Result<Server, sqlx::Error> {
 
 /// Closes what is kept, politely.
 pub async fn close(eyes: PostgresEyes) {
-    for (_, connection) in eyes.kept {
+    for (_, kept) in eyes.kept {
+        let Kept::Open(connection) = kept else { continue };
         // A server that is gone cannot be said goodbye to; its socket is dropped all the same.
-        let _ = tokio::time::timeout(Duration::from_millis(200), connection.close()).await;
+        let _ = timeout(Duration::from_millis(200), connection.close()).await;
     }
 }

@@ -1,7 +1,8 @@
 //! Finding the primary: from labels as failover managers set them, by a query, by repmgr's record; and what is refused, with
 //! the reason. The pods are real servers.
 
-use crate::support::servers::{NAMESPACE, Servers};
+use crate::support::scene::SOON;
+use crate::support::servers::{NAMESPACE, Servers, look_with};
 use firedrill::spec::scalar::SecretRef;
 use firedrill::targets::cluster::USER_AGENT;
 use firedrill::targets::secrets::resolve;
@@ -12,6 +13,7 @@ use kube::api::PostParams;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 type Labels = &'static [(&'static str, &'static str)];
 
@@ -221,6 +223,40 @@ async fn the_primary_is_found_by_every_scheme_and_rule() {
     for rule in ["role=writer", by_recovery, by_setting] {
         let view = servers.look(&plain(rule)).await;
         assert_eq!(found(&view), (vec!["orders-0", "orders-1"], Some("orders-0")), "{rule}");
+    }
+    servers.stop().await;
+}
+
+/// As on a machine that is very busy: no look lasts as long as it takes to be let in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_takes_longer_than_a_look_is_there_for_a_later_one() {
+    let servers = Servers::start().await;
+    let one = servers.primary("pg-0").await;
+    servers.label("pg-0", labels!["app" = "pg", "role" = "primary"]).await;
+    servers.execute(&one, "alter system set pre_auth_delay = '1s'").await;
+    servers.execute(&one, "select pg_reload_conf()").await;
+    let delay = Duration::from_secs(1);
+    let slow = async {
+        loop {
+            let began = Instant::now();
+            drop(servers.session(&one).await);
+            if began.elapsed() >= delay {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, slow).await.expect("the server delays whoever connects");
+    let mut eyes = servers.eyes(&plain("role=primary")).await;
+    let first = look_with(&mut eyes).await;
+    assert_eq!(found(&first), (vec!["pg-0"], None), "let in at once: {first:?}");
+    for looks in 2.. {
+        // It goes on while nobody looks: others are let in one after the other meanwhile.
+        drop(servers.session(&one).await);
+        drop(servers.session(&one).await);
+        if look_with(&mut eyes).await.primary().is_some() {
+            break;
+        }
+        assert!(looks < 10, "looked {looks} times in vain");
     }
     servers.stop().await;
 }

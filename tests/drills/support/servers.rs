@@ -201,12 +201,16 @@ impl Servers {
         target
     }
 
+    /// Eyes on the target that is found as `how` says.
+    pub async fn eyes(&self, how: &str) -> PostgresEyes {
+        PostgresEyes::new("db", &self.target(how), self.reader().await, URL.to_owned().into())
+    }
+
     /// One look at the target that is found as `how` says.
     pub async fn look(&self, how: &str) -> PostgresView {
-        let mut eyes = PostgresEyes::new("db", &self.target(how), self.reader().await, URL.to_owned().into());
-        let sight = eyes.look().await.unwrap();
+        let mut eyes = self.eyes(how).await;
+        let view = look_with(&mut eyes).await;
         close(eyes).await;
-        let TargetView::Postgres(view) = sight.view else { panic!("no database") };
         view
     }
 
@@ -229,4 +233,10 @@ impl Servers {
             Ok(plan) => panic!("not refused: {plan:?}"),
         }
     }
+}
+
+/// One look more.
+pub async fn look_with(eyes: &mut PostgresEyes) -> PostgresView {
+    let TargetView::Postgres(view) = eyes.look().await.unwrap().view else { panic!("no database") };
+    view
 }
