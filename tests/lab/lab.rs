@@ -126,6 +126,11 @@ impl Lab {
         self.place.path().join(name)
     }
 
+    /// Where the test's own backups are in the bucket: those of an earlier one would make the time between backups long.
+    pub fn prefix(&self) -> String {
+        self.place.path().file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
     /// Where the lab's own files are.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -198,7 +203,7 @@ targets:
     deployments: {{ namespace: {SHOP}, select: {{ names: [storefront, cart, checkout] }} }}
   backups:
     backups:
-      s3: {{ bucket: backups, prefix: postgresql/, endpoint: \"http://10.244.0.1:7070\", access-key: {{ file: s3-id }}, secret-key: {{ file: s3-secret }} }}
+      s3: {{ bucket: backups, prefix: {prefix}/, endpoint: \"http://10.244.0.1:7070\", access-key: {{ file: s3-id }}, secret-key: {{ file: s3-secret }} }}
       of: orders-db
   scratch:
     staging: {{ scratch: {{ directory: \"{scratch}\" }} }}
@@ -207,6 +212,7 @@ probes:
   storefront: {{ http: {{ url: \"http://{storefront}/\", every: 50ms }} }}
 guards: {{ cool-down: 0s }}
 ",
+            prefix = self.prefix(),
             kubeconfig = self.directory.join("kubeconfig").display(),
             scratch = self.path("scratch").display(),
             storefront = self.address(SHOP, "storefront").await,

@@ -7,14 +7,24 @@ use crate::runner::Runner;
 use firedrill_core::report::Verdict;
 use k8s_openapi::api::core::v1::Pod;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 const ROWS: i64 = 2_000;
 
+/// What a test has put into the bucket, which goes with it: a bucket is a directory here.
+struct Backups(PathBuf);
+
+impl Drop for Backups {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Fills the shop's database, dumps it, and puts the dump into the bucket.
-async fn back_up(lab: &Lab) {
+async fn back_up(lab: &Lab) -> Backups {
     let url = lab.shop_url().await;
     let mut session = PgConnection::connect(&url).await.unwrap();
     let fill = format!(
@@ -34,7 +44,7 @@ async fn back_up(lab: &Lab) {
         .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
         .arg("--upload-file")
         .arg(&dump)
-        .arg(format!("http://10.244.0.1:7070/backups/postgresql/{name}"))
+        .arg(format!("http://10.244.0.1:7070/backups/{}/{name}", lab.prefix()))
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -43,6 +53,7 @@ async fn back_up(lab: &Lab) {
     told.write_all(format!("user = \"{id}:{secret}\"\n").as_bytes()).await.unwrap();
     drop(told);
     assert!(curl.wait().await.unwrap().success());
+    Backups(lab.directory().join("s3/backups").join(lab.prefix()))
 }
 
 fn experiment(into: &str) -> String {
@@ -65,7 +76,7 @@ recover: {{ deadline: 2m }}
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_backup_is_restored_into_a_postgresql_of_the_staging_namespace() {
     let lab = Lab::enter(Part::Orders).await;
-    back_up(&lab).await;
+    let _backups = back_up(&lab).await;
     let staging = Ephemeral::start(&lab).await;
     add_server(&lab, "ephemeral", &staging.url, MARKER);
     Runner::new(&lab, "one").run(&lab.write("into-staging", &experiment("ephemeral"))).await.verdict(Verdict::Pass, 0);
@@ -82,7 +93,7 @@ async fn the_newest_backup_is_restored_into_a_postgresql_of_the_staging_namespac
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pointed_at_production_it_is_refused_for_every_reason_there_is() {
     let lab = Lab::enter(Part::Orders).await;
-    back_up(&lab).await;
+    let _backups = back_up(&lab).await;
     add_server(&lab, "production", &lab.shop_url().await, MARKER);
     let ended = Runner::new(&lab, "one").run(&lab.write("into-production", &experiment("production"))).await;
     let report = ended.verdict(Verdict::Refused, 5);
