@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# firedrill.sh PROGRAM: makes firedrill's image with this program in it, and gives it to the lab's node, which must be up.
+# firedrill.sh PROGRAM: makes firedrill's image with this program in it, and gives it to the lab's node, which must be up. The
+# node that has it already is given nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh
@@ -12,6 +13,11 @@ program=$1
 # Held to the end: whoever has it takes away what an interrupted one left.
 lock_cache
 base=$(cached firedrill)/firedrill.tar
+given=$LAB_DIR/firedrill.given
+wanted="$base $(sha256sum <"$program")"
+# What the node has by that name, which somebody else may have given.
+held() { ctr image ls "name==$IMAGES/firedrill:1" | awk 'NR == 2 { print $3 }'; }
+[ ! -e "$given" ] || [ "$(<"$given")" != "$wanted $(held)" ] || exit 0
 work=$(mktemp -d "$CACHE_DIR/.image.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/layout" "$work/layer/usr/local/bin"
@@ -22,3 +28,4 @@ tar -C "$work/layer" --owner=0 --group=0 -cf "$work/layer.tar" usr
 umoci raw add-layer --image "$work/layout:1" "$work/layer.tar"
 tar -C "$work/layout" -cf "$work/firedrill.tar" .
 ctr image import --base-name "$IMAGES/firedrill" "$work/firedrill.tar"
+printf '%s %s\n' "$wanted" "$(held)" >"$given"

@@ -4,12 +4,14 @@
 pub mod kubectl;
 mod rights;
 mod site;
+mod tokens;
 
 use crate::place::Place;
 use kubectl::{Kubectl, Said};
 use rights::Rights;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use tokens::Accounts;
 
 /// The namespace of deploy/base.
 const OWN: &str = "firedrill";
@@ -17,6 +19,11 @@ const OWN: &str = "firedrill";
 const SHOP: &str = "fd-install-shop";
 const RUNNER: &str = "deployment/firedrill";
 const ACCOUNT: &str = "system:serviceaccount:firedrill:firedrill";
+/// The namespaces and accounts of deploy/roles/kill-primary-agent.yaml and dead-man.yaml.
+const AGENTS: &str = "firedrill-agents";
+const AGENT: &str = "system:serviceaccount:firedrill-agents:firedrill-agent";
+const HIS: &str = "firedrill-dead-man";
+const DEAD_MAN: &str = "system:serviceaccount:firedrill-dead-man:firedrill-dead-man";
 
 /// Everything that the test made, taken away again however it ends.
 struct Installed<'a> {
@@ -29,9 +36,12 @@ struct Installed<'a> {
 impl Drop for Installed<'_> {
     fn drop(&mut self) {
         let away = |args: &[&str]| drop(self.kubectl.said(args));
-        away(&["delete", "namespace", SHOP, OWN, "--ignore-not-found", "--wait=false"]);
-        away(&["delete", "-k", &self.site.shown("deploy/cluster"), "--ignore-not-found"]);
-        away(&["wait", "--for=delete", &format!("namespace/{SHOP}"), &format!("namespace/{OWN}"), "--timeout=120s"]);
+        let namespaces = [SHOP, OWN, AGENTS, HIS];
+        away(&[&["delete", "namespace", "--ignore-not-found", "--wait=false"], &namespaces[..]].concat());
+        away(&["delete", "-k", &self.site.shown("cluster"), "--ignore-not-found"]);
+        for namespace in namespaces {
+            away(&["wait", "--for=delete", &format!("namespace/{namespace}"), "--timeout=120s"]);
+        }
         away(&["delete", "persistentvolume", "firedrill-install", "--ignore-not-found", "--wait=false"]);
         let _ = std::fs::remove_dir_all(&self.volume);
     }
@@ -48,7 +58,12 @@ fn a_team_installs_it_and_runs_drills_from_inside() {
     what_the_doctor_pastes_makes_it_well(&kubectl);
     grant(&kubectl);
     the_shipped_rights_and_no_others(&kubectl);
-    real_attempts_are_refused(&kubectl);
+    let accounts = Accounts { kubectl: &kubectl };
+    accounts.the_runner_is_refused();
+    accounts.the_dead_man_is_refused();
+    accounts.an_agent_is_refused();
+    accounts.a_runner_of_another_name_is_narrowed_too();
+    as_it_was(&kubectl);
     drills_from_inside_pass(&kubectl);
     a_runner_that_dies_is_undone_by_the_next(&kubectl);
 }
@@ -67,7 +82,7 @@ resources: [../deploy/base, volume.yaml]
 images: [{ name: firedrill, newName: docker.io/firedrill-lab/firedrill, newTag: '1' }]
 generatorOptions: { disableNameSuffixHash: true }
 configMapGenerator:
-  - { name: firedrill-experiments, files: [zero.yaml, long.yaml, kill.yaml] }
+  - { name: firedrill-experiments, files: [zero.yaml, long.yaml, kill.yaml, crash.yaml] }
   - { name: firedrill-estates, files: [inside.yaml] }
 patches:
   - patch: |-
@@ -78,6 +93,7 @@ patches:
 "
             .to_owned(),
         ),
+        ("cluster/kustomization.yaml", EXTENDED.replace("SHOP", SHOP)),
         (
             "site/volume.yaml",
             format!(
@@ -98,7 +114,8 @@ spec:
         ("site/inside.yaml", ESTATE.replace("SHOP", SHOP)),
         ("site/zero.yaml", zero("zero", "2s")),
         ("site/long.yaml", zero("long", "5m")),
-        ("site/kill.yaml", KILL.to_owned()),
+        ("site/kill.yaml", kill("kill", "delete-pod", "promotion")),
+        ("site/crash.yaml", kill("crash", "crash", "restart")),
     ] {
         place.write(path, &text);
     }
@@ -110,24 +127,50 @@ allow: [kill-primary, scale-to-zero]
 targets:
   web: { deployments: { namespace: SHOP, select: { names: [storefront, cart] } } }
   orders-db:
-    postgres: { patroni: { namespace: SHOP, cluster: orders }, url: { secret: SHOP/orders } }
+    postgres:
+      patroni: { namespace: SHOP, cluster: orders }
+      url: { secret: SHOP/orders }
+      agent: { image: docker.io/firedrill-lab/firedrill:1, namespace: firedrill-agents, service-account: firedrill-agent }
 probes:
   storefront: { http: { url: \"http://storefront.SHOP.svc/healthz\", every: 50ms } }
   orders-write: { ledger: { target: orders-db, every: 50ms, timeout: 2s } }
+dead-man:
+  namespace: firedrill-dead-man
+  image: docker.io/firedrill-lab/firedrill:1
+  service-account: firedrill-dead-man
+  after: 60s
 guards: { cool-down: 0s }
 file: [{ directory: /var/lib/firedrill/reports }]
 ";
 
-const KILL: &str = "experiment: kill
+/// The policy for a runner of another name too, as docs/install.md has it.
+const EXTENDED: &str = "apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../deploy/cluster]
+patches:
+  - target: { kind: ValidatingAdmissionPolicy, name: firedrill-narrow-patches }
+    patch: |-
+      - op: replace
+        path: /spec/matchConditions/0/expression
+        value: >-
+          request.userInfo.username.matches('^system:serviceaccount:[^:]+:firedrill(-[^:]+)?$') ||
+          request.userInfo.username in ['system:serviceaccount:SHOP:drills', 'oncall@ultramarket.example']
+";
+
+fn kill(name: &str, by: &str, expect: &str) -> String {
+    format!(
+        "experiment: {name}
 title: The primary is lost
 owner: tests@ultramarket.example
-objectives: { rto: 40s, rpo: 1m }
+objectives: {{ rto: 40s, rpo: 1m }}
 probes: [orders-write]
 method:
-  - kill-primary: { target: orders-db, by: delete-pod }
-baseline: { for: 3s, tolerate: 10 }
-recover: { expect: promotion, stable-for: 3s, deadline: 90s }
-";
+  - kill-primary: {{ target: orders-db, by: {by} }}
+baseline: {{ for: 2s, tolerate: 10 }}
+recover: {{ expect: {expect}, stable-for: 2s, deadline: 90s }}
+"
+    )
+}
 
 fn zero(name: &str, hold: &str) -> String {
     format!(
@@ -149,13 +192,14 @@ fn shop(kubectl: &Kubectl) {
     let manifests = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/manifests"));
     let moved = |name: &str| {
         let text = std::fs::read_to_string(manifests.join(name)).unwrap();
-        text.replace("namespace: shop", &format!("namespace: {SHOP}"))
+        // A small node has no room for two clusters as large as the lab's.
+        text.replace("namespace: shop", &format!("namespace: {SHOP}")).replace("cpu: 500m", "cpu: 50m")
     };
     let password = uuid::Uuid::now_v7().simple().to_string();
     let own = format!(
         "apiVersion: v1
 kind: Namespace
-metadata: {{ name: {SHOP}, annotations: {{ firedrill.dev/allow: 'kill-primary,scale-to-zero' }} }}
+metadata: {{ name: {SHOP}, annotations: {{ firedrill.dev/allow: 'kill-primary,kill-primary/crash,scale-to-zero' }} }}
 ---
 apiVersion: v1
 kind: Secret
@@ -174,7 +218,7 @@ stringData:
 }
 
 fn apply(installed: &Installed<'_>) {
-    for part in ["deploy/cluster", "site"] {
+    for part in ["cluster", "site"] {
         installed.kubectl.must(&["apply", "-k", &installed.site.shown(part)]);
     }
     installed.kubectl.wait(OWN, RUNNER, "condition=Available");
@@ -196,18 +240,32 @@ fn doctor(kubectl: &Kubectl) -> (Option<i32>, Vec<Value>) {
 /// Without any Role the doctor is against it; what it gives to paste, and nothing else, makes it well.
 fn what_the_doctor_pastes_makes_it_well(kubectl: &Kubectl) {
     let mut pasted = 0;
+    let (code, findings) = doctor(kubectl);
+    for (namespace, file) in [(AGENTS, "kill-primary-agent.yaml"), (HIS, "dead-man.yaml")] {
+        let place = findings.iter().find(|f| f["subject"] == format!("namespace {namespace}")).expect("it is missed");
+        assert_eq!((code, &place["found"]), (Some(5), &json!("not there")));
+        assert!(place["help"].as_str().unwrap().contains(file), "{place}");
+        kubectl.must(&["create", "namespace", namespace]);
+    }
     // What is hidden by a missing right is seen once it is there: rights, secret, members.
     for _ in 0..3 {
         let (code, findings) = doctor(kubectl);
-        let snippets: Vec<&str> = findings.iter().filter_map(|f| f["paste"].as_str()).collect();
+        // What the cluster does not tell this runner is no reason against a drill.
+        let against = findings.iter().filter(|f| f["mark"] == "against");
+        let snippets: Vec<&str> = against.filter_map(|f| f["paste"].as_str()).collect();
         if snippets.is_empty() {
             assert_eq!((code, pasted > 2), (Some(0), true), "{findings:#?}");
             let who = findings.iter().find(|f| f["name"] == "this runner").expect("it knows who it is");
             assert_eq!(who["found"], ACCOUNT);
-            for word in ["kill-primary", "scale-to-zero"] {
+            let untold: Vec<&Value> =
+                findings.iter().filter(|f| f["name"].as_str().is_some_and(|n| n.ends_with("own account"))).collect();
+            assert_eq!(untold.len(), 2, "{findings:#?}");
+            assert!(untold.iter().all(|f| f["mark"] == "doubtful" && !f["paste"].is_null()), "{untold:#?}");
+            for (namespace, word) in
+                [(SHOP, "kill-primary"), (SHOP, "scale-to-zero"), (AGENTS, "agent"), (HIS, "dead-man")]
+            {
                 let name = format!("firedrill-{word}-missing");
-                kubectl.must(&["-n", SHOP, "delete", "rolebinding", &name]);
-                kubectl.must(&["-n", SHOP, "delete", "role", &name]);
+                kubectl.must(&["-n", namespace, "delete", &format!("rolebinding/{name}"), &format!("role/{name}")]);
             }
             return;
         }
@@ -220,11 +278,14 @@ fn what_the_doctor_pastes_makes_it_well(kubectl: &Kubectl) {
     panic!("pasting does not help: {:#?}", doctor(kubectl));
 }
 
-/// The Roles as shipped, in the namespace of the targets alone.
+/// The Roles as shipped: those of the faults and of the dead man in the namespace of the targets, the other two as they are.
 fn grant(kubectl: &Kubectl) {
-    for word in ["kill-primary", "scale-to-zero"] {
-        let role = format!("{}/deploy/roles/{word}.yaml", env!("CARGO_MANIFEST_DIR"));
-        kubectl.must(&["-n", SHOP, "apply", "-f", &role]);
+    let file = |word: &str| format!("{}/deploy/roles/{word}.yaml", env!("CARGO_MANIFEST_DIR"));
+    for word in ["kill-primary", "scale-to-zero", "dead-man-target"] {
+        kubectl.must(&["-n", SHOP, "apply", "-f", &file(word)]);
+    }
+    for word in ["kill-primary-agent", "dead-man"] {
+        kubectl.must(&["apply", "-f", &file(word)]);
     }
     assert_eq!(doctor(kubectl).0, Some(0), "the shipped Roles suffice for the doctor");
 }
@@ -232,74 +293,41 @@ fn grant(kubectl: &Kubectl) {
 fn the_shipped_rights_and_no_others(kubectl: &Kubectl) {
     let set = |rights: &[&str]| rights.iter().map(|r| (*r).to_owned()).collect::<Rights>();
     // What any account may: ask about itself.
-    let everywhere = set(&[
+    let anybody = set(&[
         "create authentication.k8s.io/selfsubjectreviews",
         "create authorization.k8s.io/selfsubjectaccessreviews",
         "create authorization.k8s.io/selfsubjectrulesreviews",
+    ]);
+    let preflight = set(&[
         "get /namespaces",
         "list admissionregistration.k8s.io/mutatingwebhookconfigurations",
         "list admissionregistration.k8s.io/validatingwebhookconfigurations",
         "list discovery.k8s.io/endpointslices",
     ]);
-    let granted = rights::granted(&["kill-primary", "scale-to-zero"]);
-    let asked = rights::questions(kubectl, &granted);
+    let role = |file: &'static str, name: &'static str| (file, name);
+    let faults = [role("kill-primary", "firedrill-kill-primary"), role("scale-to-zero", "firedrill-scale-to-zero")];
+    let keeps_agents = [role("kill-primary-agent", "firedrill-kill-primary-agent")];
+    let agent = [role("kill-primary-agent", "firedrill-agent")];
+    let keeps_dead_man = [role("dead-man", "firedrill-dead-man-owner")];
+    let dead_man = [role("dead-man-target", "firedrill-dead-man")];
+    let asked = rights::questions(kubectl, &rights::granted(&faults));
     assert!(asked.len() > 600, "{} questions", asked.len());
-    for namespace in [OWN, "kube-system", "shop", ""] {
-        assert_eq!(rights::allowed(kubectl, ACCOUNT, namespace, &asked), everywhere, "in `{namespace}`");
-    }
-    let wanted: Rights = everywhere.union(&granted).cloned().collect();
-    assert_eq!(rights::allowed(kubectl, ACCOUNT, SHOP, &asked), wanted, "in {SHOP}");
-}
-
-/// As the account itself, with a token of its own.
-fn real_attempts_are_refused(kubectl: &Kubectl) {
-    let token = kubectl.must(&["-n", OWN, "create", "token", "firedrill", "--duration=10m"]);
-    let account = kubectl.with_token(token.trim());
-    let pod =
-        kubectl.must(&["-n", SHOP, "get", "pods", "-l", "app=storefront", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let patch = |what: &[&str], body: Value| {
-        let body = body.to_string();
-        account.said(&[&["-n", SHOP, "patch"], what, &["--type=merge", "-p", &body]].concat())
-    };
-    let cart = ["deployment", "cart"];
-    let our_mark =
-        json!({ "metadata": { "annotations": { "firedrill.dev/drill": "a-test" } }, "spec": { "replicas": 1 } });
-    assert_eq!(patch(&cart, our_mark).code, Some(0), "the count and our own annotation");
-    let back = json!({ "metadata": { "annotations": { "firedrill.dev/drill": null } }, "spec": { "replicas": 2 } });
-    assert_eq!(patch(&cart, back).code, Some(0), "and back");
-    for (what, body) in [
-        (&cart[..], json!({ "spec": { "template": { "metadata": { "labels": { "a": "b" } } } } })),
-        (&cart[..], json!({ "spec": { "paused": true } })),
-        (&cart[..], json!({ "spec": { "strategy": { "type": "Recreate", "rollingUpdate": null } } })),
-        (&cart[..], json!({ "metadata": { "annotations": { "a.example/b": "c" } } })),
-        (&cart[..], json!({ "metadata": { "labels": { "app": null } } })),
-        (&cart[..], json!({ "metadata": { "finalizers": ["a.example/b"] } })),
-        (&["pod", &pod][..], json!({ "metadata": { "labels": { "app": "cart" } } })),
-        (&["pod", &pod][..], json!({ "spec": { "activeDeadlineSeconds": 5 } })),
-        (&["pod", &pod][..], json!({ "metadata": { "annotations": { "a.example/b": "c" } } })),
+    let runner: Rights = anybody.union(&preflight).cloned().collect();
+    let places = [SHOP, AGENTS, HIS, "", OWN, "kube-system", "shop"];
+    for (account, base, grants, places) in [
+        (ACCOUNT, &runner, &[(SHOP, &faults[..]), (AGENTS, &keeps_agents), (HIS, &keeps_dead_man)][..], &places[..]),
+        (AGENT, &anybody, &[(AGENTS, &agent[..])], &places[..4]),
+        (DEAD_MAN, &anybody, &[(SHOP, &dead_man[..])], &places[..4]),
     ] {
-        let said = patch(what, body.clone());
-        assert!(said.code != Some(0) && said.stderr.contains("firedrill-narrow-patches"), "{what:?} {body}: {said:?}");
-    }
-    for (args, namespace) in [
-        (&["get", "secrets"][..], SHOP),
-        (&["get", "secret", "firedrill-none"][..], SHOP),
-        (&["delete", "deployment", "cart"][..], SHOP),
-        (&["scale", "deployment", "cart", "--replicas=0"][..], SHOP),
-        (&["delete", "pods", "--all"][..], "shop"),
-        (&["get", "pods"][..], "shop"),
-        (&["get", "deployments"][..], OWN),
-        (&["create", "configmap", "a"][..], OWN),
-        (&["annotate", "namespace", SHOP, "firedrill.dev/allow=everything", "--overwrite"][..], SHOP),
-        (&["exec", &pod, "--", "true"][..], SHOP),
-    ] {
-        let said = account.said(&[&["-n", namespace], args].concat());
-        assert!(said.code != Some(0) && said.stderr.contains("orbidden"), "{args:?} in {namespace}: {said:?}");
+        for namespace in places {
+            let granted = grants.iter().filter(|(at, _)| at == namespace).flat_map(|(_, roles)| rights::granted(roles));
+            let wanted: Rights = base.iter().cloned().chain(granted).collect();
+            assert_eq!(rights::allowed(kubectl, account, namespace, &asked), wanted, "{account} in `{namespace}`");
+        }
     }
 }
-
 fn drills_from_inside_pass(kubectl: &Kubectl) {
-    for name in ["zero", "kill"] {
+    for name in ["zero", "kill", "crash"] {
         let file = format!("experiments/{name}.yaml");
         let said = inside(kubectl, &["run", &file, "--estate", "estates/inside.yaml", "--json"]);
         let report: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{name}: {e}: {said:?}"));

@@ -1,7 +1,7 @@
 //! The lab as a test sees it: its client, its keys, the files of drills on it, and the estate put right between two tests.
 
 use crate::place::Place;
-use crate::runner::{LOOK_EVERY, SOON};
+use crate::runner::{LOOK_EVERY, PROGRAM, SOON};
 use firedrill::targets::cluster::{ALLOW_ANNOTATION, DRILL_ANNOTATION, REPLICAS_ANNOTATION};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -142,6 +142,17 @@ impl Lab {
         let head = format!("experiment: {name}\ntitle: A drill in the lab\nowner: tests@ultramarket.example\n");
         std::fs::write(&path, head + body).unwrap();
         path
+    }
+
+    /// What a person is shown that a drill would change.
+    pub async fn plan(&self, experiment: &Path) -> String {
+        let mut command = tokio::process::Command::new(PROGRAM);
+        command.arg("plan").arg(experiment).arg("--estate").arg(self.path("estate.yaml"));
+        let ended = command.arg("--state").arg(self.path("plan-state")).output().await.unwrap();
+        let shown = String::from_utf8(ended.stdout).unwrap();
+        assert!(ended.status.success(), "{shown}{}", String::from_utf8_lossy(&ended.stderr));
+        assert!(shown.ends_with(" nothing was touched\n"), "{shown}");
+        shown
     }
 
     pub fn api<K>(&self, namespace: &str) -> Api<K>

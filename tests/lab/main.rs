@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it")]
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
+mod dead_man;
 mod ephemeral;
 mod install;
 mod kill_primary;

@@ -1,7 +1,8 @@
 //! Reaching a database of the lab from outside the cluster, through the API's port-forward: the same is found as at the pods'
 //! own addresses, a door follows its Service, and an API that is away is no outage.
 
-use crate::lab::{Lab, Part};
+use crate::lab::{Lab, Part, SHOP};
+use crate::runner::Runner;
 use firedrill::probes::ProbeSpec;
 use firedrill::probes::config::ProbeConfig;
 use firedrill::probes::set::ProbeSet;
@@ -12,13 +13,15 @@ use firedrill::targets::cluster::{Access, Cluster, Reader};
 use firedrill::targets::postgres::{PostgresEyes, close};
 use firedrill::targets::route::Route;
 use firedrill::targets::secrets::{SecretError, resolve};
+use firedrill_core::report::ResidueState;
 use firedrill_core::sample::{Outcome, Sample};
 use firedrill_core::sight::{PostgresView, TargetView};
+use firedrill_core::time::Known;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::api::{DeleteParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::runtime::wait::{await_condition, conditions};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
@@ -276,4 +279,47 @@ async fn a_pod_that_refuses_is_an_outage() {
     let namespaces: Api<Namespace> = Api::all(client);
     namespaces.delete(&namespace, &DeleteParams::default()).await.unwrap();
     assert_eq!(count(&samples, |o| matches!(o, Outcome::Ok { .. })), 0);
+}
+
+/// Nothing of the shop is reached but through the API: members, Service and ledger, before, during and after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_drill_from_outside_sees_the_role_move_and_counts_what_was_acknowledged() {
+    let lab = Lab::enter(Part::Orders).await;
+    let path = lab.path("estate.yaml");
+    let estate = std::fs::read_to_string(&path).unwrap();
+    let outside = estate
+        .replace("url: { file: url }", "url: { secret: shop/orders-shop }, reach: port-forward")
+        .replace("timeout: 1s", "timeout: 2s");
+    assert!(outside.contains("port-forward") && outside.contains("timeout: 2s"), "{outside}");
+    std::fs::write(path, outside).unwrap();
+    let body = "objectives: { rto: 60s, rpo: 0s }
+probes: [orders-write]
+method:
+  - kill-primary: { target: orders-db, by: delete-pod, grace: 5s }
+baseline: { for: 2s, tolerate: 5 }
+recover: { expect: promotion, stable-for: 2s, deadline: 2m }
+";
+    let file = lab.write("from-outside", body);
+    let before = lab.primary().await.unwrap();
+    let shown = lab.plan(&file).await;
+    let delete = format!("delete pod {SHOP}/{} (uid {})", before.name_any(), before.uid().unwrap());
+    for change in ["hold lease shop/firedrill-", &delete, "the ledger table of orders-db"] {
+        assert!(shown.contains(change), "{change}: {shown}");
+    }
+
+    let ended = Runner::new(&lab, "outside").run(&file).await;
+    let report = ended.report();
+    // A request that the API could not carry in time is nobody's outage, and leaves a doubt about the measure alone.
+    assert!(matches!(ended.code(), Some(0 | 3)), "{:#?}\n{}", report.judgement, ended.stderr);
+    let found = report.exercised.found.known().map(String::as_str);
+    assert!(matches!(found, Some("failover" | "hand-over")), "{:?}", report.exercised);
+    let after = lab.primary().await.expect("one primary");
+    assert_ne!(before.name_any(), after.name_any());
+    let primary = report.topologies[0].after.iter().find(|m| m.role == "primary").map(|m| m.name.clone());
+    assert_eq!(primary, Some(after.name_any()), "{:?}", report.topologies);
+    let Known::Known(loss) = &report.loss else { panic!("the ledger was not read back: {:?}", report.loss) };
+    assert!(loss.acknowledged() > 20 && loss.lost() == 0, "{loss:?}");
+    assert_eq!(report.residue.state, ResidueState::Clean);
+    lab.until_whole().await;
+    lab.assert_nothing_left().await;
 }

@@ -1,5 +1,12 @@
 //! The lab that is up, by its own kubectl.
 
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -94,6 +101,33 @@ impl Kubectl {
         let said = self.said(args);
         assert_eq!(said.code, Some(0), "kubectl {args:?}: {said:?}");
         said.stdout
+    }
+
+    /// One PATCH of an object, and nothing else: `kubectl patch` reads it first, which not everybody may.
+    #[tokio::main(flavor = "current_thread")]
+    pub async fn merge(&self, namespace: &str, [kind, name]: &[&str; 2], body: &Value) -> Said {
+        let mut file = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        if let Some(token) = &self.token {
+            let auth = AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() };
+            file.auth_infos[0].auth_info = Some(auth);
+        }
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        let resource = match *kind {
+            "deployment" => ApiResource::erase::<Deployment>(&()),
+            "lease" => ApiResource::erase::<Lease>(&()),
+            _ => ApiResource::erase::<Pod>(&()),
+        };
+        let api: Api<DynamicObject> = Api::namespaced_with(Client::try_from(config).unwrap(), namespace, &resource);
+        let (code, stderr) = match api.patch(name, &PatchParams::default(), &Patch::Merge(body)).await {
+            Ok(_) => (0, String::new()),
+            Err(e) => (1, e.to_string()),
+        };
+        Said { code: Some(code), stdout: String::new(), stderr }
+    }
+
+    /// Whether the cluster would take a new object, which is not made.
+    pub fn would_create(&self, manifest: &str) -> Said {
+        self.told(&["create", "--dry-run=server", "-f", "-"], manifest)
     }
 
     pub fn apply(&self, manifest: &str) {

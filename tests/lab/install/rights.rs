@@ -28,13 +28,14 @@ const SPECIAL: &[&str] = &[
 ];
 const AT_ONCE: usize = 32;
 
-/// What the shipped Roles of these faults grant.
-pub fn granted(words: &[&str]) -> Rights {
+/// What these shipped Roles grant, each in its file.
+pub fn granted(roles: &[(&str, &str)]) -> Rights {
     let mut rights = Rights::new();
-    for word in words {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/roles/{word}.yaml"));
+    for (file, name) in roles {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("deploy/roles/{file}.yaml"));
         let text = std::fs::read_to_string(path).unwrap();
-        let role: Value = serde_saphyr::from_str(text.split("\n---\n").next().unwrap()).unwrap();
+        let documents = text.split("\n---\n").map(|d| serde_saphyr::from_str::<Value>(d).unwrap());
+        let role = documents.into_iter().find(|d| d["kind"] == "Role" && d["metadata"]["name"] == *name).unwrap();
         let words = |rule: &Value, key: &str| -> Vec<String> {
             rule[key].as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
         };
