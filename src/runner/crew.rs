@@ -3,8 +3,8 @@
 use crate::effects::{Hands, LooksLike, Unrenewed};
 use crate::faults::FaultSpec;
 use crate::probes::book::Batch;
-use crate::probes::config::{ProbeConfig, ProbeError};
 use crate::probes::set::ProbeSet;
+use crate::runner::asking::{self, Unasked};
 use crate::runner::points;
 use crate::spec::estate::Target;
 use crate::store::{InjectPermit, UndoPermit};
@@ -23,7 +23,6 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// How many requests to the API are under way at once, at most.
 const REQUESTS_MAX: usize = 32;
@@ -173,7 +172,7 @@ impl Crew {
                 (Action::Fence(steps), Some(plan)) => fence(&shared, &plan, steps, epoch, &out).await,
                 (Action::Intend(steps), Some(plan)) => say(Input::Versions(versions(&shared, &plan, steps).await)),
                 (Action::Undo(id), Some(plan)) => undo(&shared, *id, &plan.step(*id).effect, &out).await,
-                (Action::Probe, Some(_)) => Box::pin(probe(&shared, epoch, &out, &cancelled)).await,
+                (Action::Probe, Some(plan)) => Box::pin(probe(&shared, &plan, epoch, &out, &cancelled)).await,
                 (Action::Watch, Some(plan)) => {
                     cancelled.run_until_cancelled(watch(&shared, &plan, &out)).await;
                 }
@@ -317,11 +316,18 @@ async fn relinquished(
     }
 }
 
-async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>, stop: &CancellationToken) {
-    let failed = |e: ProbeError| {
+async fn probe(
+    shared: &Shared,
+    plan: &Plan,
+    epoch: u64,
+    out: &mpsc::UnboundedSender<Message>,
+    stop: &CancellationToken,
+) {
+    let failed = |e: Unasked| {
         let _ = out.send(Message::Said(Input::Abort(format!("the probes could not be started: {e}"))));
     };
-    let ready = configs(&shared.scene, epoch).and_then(|configs| Ok((ProbeSet::describe(&configs)?, configs)));
+    let ready = asking::configs(&shared.scene, plan, epoch).await;
+    let ready = ready.and_then(|configs| Ok((ProbeSet::describe(&configs)?, configs)));
     let (infos, configs) = match ready {
         Ok(ready) => ready,
         Err(e) => return failed(e),
@@ -333,7 +339,7 @@ async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>
     let (set, mut batches) = match ProbeSet::start(&configs) {
         Ok(begun) => begun,
         Err(e) => {
-            failed(e);
+            failed(e.into());
             let _ = out.send(Message::Said(Input::ProbingEnded(Vec::new())));
             return;
         }
@@ -351,28 +357,6 @@ async fn probe(shared: &Shared, epoch: u64, out: &mpsc::UnboundedSender<Message>
     }
     let nodes = finished.into_iter().map(|f| f.nodes).collect();
     let _ = out.send(Message::Said(Input::ProbingEnded(nodes)));
-}
-
-/// The probes of the experiment, resolved. Each epoch numbers its ledger streams apart, so that no token is written twice.
-fn configs(scene: &Scene, epoch: u64) -> Result<Vec<ProbeConfig>, ProbeError> {
-    let experiment = &scene.loaded.experiment;
-    let drill = Uuid::parse_str(&scene.drill).expect("a drill's id is a UUID");
-    let first_stream = first_stream(epoch);
-    let probes = experiment.probes.iter().filter_map(|name| Some((name, scene.loaded.estate.probes.get(name)?)));
-    probes
-        .map(|(name, spec)| {
-            let url_of = |target: &crate::spec::scalar::Name| scene.url(target).cloned();
-            let mut config = ProbeConfig::resolve(name, spec, url_of, drill, first_stream)?;
-            config.excluded = experiment.exclude.get(name).cloned();
-            config.detour = spec.target().and_then(|target| scene.detour(target));
-            Ok(config)
-        })
-        .collect()
-}
-
-/// The number of the first ledger stream of an epoch.
-pub(crate) fn first_stream(epoch: u64) -> u32 {
-    u32::try_from(epoch.saturating_mul(1000)).unwrap_or(u32::MAX / 2)
 }
 
 async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message>) {

@@ -1,6 +1,7 @@
 //! The runner: carries a drill out. One dispatcher puts everything that happens in one order and writes it down; its crew
 //! starts and stops what the core's `next` says should be under way.
 
+mod asking;
 mod crew;
 mod dispatcher;
 mod opening;

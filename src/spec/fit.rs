@@ -4,6 +4,7 @@
 use crate::faults::FaultSpec;
 use crate::faults::kill_primary::{KillBy, KillPrimary};
 use crate::probes::ProbeSpec;
+use crate::probes::ledger::{At, Ledger};
 use crate::spec::calendar;
 use crate::spec::estate::{Estate, Selection, Target};
 use crate::spec::experiment::Experiment;
@@ -181,11 +182,38 @@ impl Fit<'_> {
     fn probes(&mut self) {
         for (nth, name) in self.experiment.probes.iter().enumerate() {
             let path = format!("probes[{nth}]");
-            match self.estate.value.probes.get(name) {
+            let probe = self.estate.value.probes.get(name);
+            if let Some(ProbeSpec::Ledger(Ledger { target, at: At::Member, .. })) = probe {
+                self.holds_on(&path, name, target);
+            }
+            match probe {
                 Some(probe) if !self.experiment.exclude.contains_key(name) => self.fine_enough(&path, name, probe),
                 Some(_) => {}
                 None => self.unknown_probe(&path, name),
             }
+        }
+    }
+
+    /// A probe that holds on to the member that is lost tells what is lost there, and nothing of the recovery.
+    fn holds_on(&mut self, path: &str, name: &Name, target: &Name) {
+        let estate = self.estate;
+        let there = format!("probes.{name}.ledger.at");
+        let lost = |f: &FaultSpec| matches!(f, FaultSpec::KillPrimary(kill) if kill.target == *target);
+        if !self.experiment.method.iter().any(lost) {
+            self.finder.tell(path, Code::Contradiction, format!("no member of `{target}` is lost here"), |p| {
+                p.found(format!("`{name}`, a probe with `at: member`"))
+                    .expected(format!("a probe without it, or `kill-primary: {{ target: {target} }}`"))
+                    .help("it writes to the member that the drill takes, and has none to write to")
+                    .see(&estate.source, &there, format!("`at` of `{name}`"))
+            });
+        } else if !self.experiment.exclude.contains_key(name) {
+            let what = format!("`{name}` holds on to the member that is lost, so it never sees the service recover");
+            self.finder.tell(path, Code::Contradiction, what, |p| {
+                p.found("`at: member`, and no `exclude`")
+                    .expected(format!("`exclude: {{ {name}: the reason }}`"))
+                    .help("what it writes counts as loss all the same; a probe through the service tells the recovery")
+                    .see(&estate.source, &there, format!("`at` of `{name}`"))
+            });
         }
     }
 

@@ -7,6 +7,7 @@ use crate::targets::cluster::{ClusterError, Reader, Right};
 use crate::targets::door::Door;
 use k8s_openapi::api::core::v1::Service;
 use secrecy::{ExposeSecret, SecretString};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use url::Url;
 
@@ -95,6 +96,15 @@ impl Route {
         Ok(Self { url: through, named: url, door: Some((door, detour)) })
     }
 
+    /// The same URL, at the own address of one member.
+    ///
+    /// # Errors
+    /// When the URL cannot be read.
+    pub fn at(url: &SecretString, address: IpAddr, port: u16) -> Result<SecretString, RouteError> {
+        let url = Url::parse(url.expose_secret()).map_err(|_| RouteError::Url)?;
+        moved(url, address, port)
+    }
+
     /// What is known of the way, where it is not the URL's own.
     pub fn detour(&self) -> Option<Detour> {
         self.door.as_ref().map(|(_, detour)| detour.clone())
@@ -157,21 +167,25 @@ impl Named {
     }
 
     /// The same URL, through a door.
-    fn through(mut self, port: u16) -> Result<SecretString, RouteError> {
-        let kept: Vec<(String, String)> = self
-            .url
-            .query_pairs()
-            .filter(|(name, _)| !matches!(name.as_ref(), "host" | "hostaddr" | "port"))
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect();
-        self.url.set_query(None);
-        if !kept.is_empty() {
-            self.url.query_pairs_mut().extend_pairs(kept);
-        }
-        self.url.set_host(Some("127.0.0.1")).map_err(|_| RouteError::Url)?;
-        self.url.set_port(Some(port)).map_err(|()| RouteError::Url)?;
-        Ok(SecretString::from(self.url.to_string()))
+    fn through(self, port: u16) -> Result<SecretString, RouteError> {
+        moved(self.url, Ipv4Addr::LOCALHOST.into(), port)
     }
+}
+
+/// The same URL at another place; whatever named the old one is taken out.
+fn moved(mut url: Url, address: IpAddr, port: u16) -> Result<SecretString, RouteError> {
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| !matches!(name.as_ref(), "host" | "hostaddr" | "port"))
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    url.set_ip_host(address).map_err(|()| RouteError::Url)?;
+    url.set_port(Some(port)).map_err(|()| RouteError::Url)?;
+    Ok(SecretString::from(url.to_string()))
 }
 
 #[cfg(test)]
@@ -205,5 +219,17 @@ mod tests {
         let url = "postgres://app:p%40ss@orders.shop.svc:5432/db?sslmode=require&host=orders.shop.svc";
         let through = named(url).unwrap().through(40_000).unwrap();
         assert_eq!(through.expose_secret(), "postgres://app:p%40ss@127.0.0.1:40000/db?sslmode=require");
+    }
+
+    #[test]
+    fn at_a_member_everything_but_the_place_stays() {
+        let url = SecretString::from("postgres://app:p%40ss@10.96.0.7/db?port=6432&sslmode=require");
+        for (address, shown) in [("10.244.0.7", "10.244.0.7"), ("fd00::7", "[fd00::7]")] {
+            let at = Route::at(&url, address.parse().unwrap(), 5433).unwrap();
+            let wanted = format!("postgres://app:p%40ss@{shown}:5433/db?sslmode=require");
+            assert_eq!(at.expose_secret(), wanted);
+        }
+        let why = Route::at(&SecretString::from("hunter2"), Ipv4Addr::LOCALHOST.into(), 1).unwrap_err().to_string();
+        assert!(why.contains("cannot be read") && !why.contains("hunter2"), "{why}");
     }
 }

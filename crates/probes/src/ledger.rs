@@ -23,6 +23,21 @@ pub struct Ledger {
     pub fresh_every: Option<Span>,
     /// How long an answer may take; 500 ms by default, at most a twentieth of the RTO.
     pub timeout: Option<Span>,
+    /// Where it writes; through the service by default.
+    #[serde(default)]
+    pub at: At,
+}
+
+/// Where a ledger writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum At {
+    /// Through the service, as its users do.
+    #[default]
+    Service,
+    /// At the own address of the member that is primary when the drill begins, whatever becomes of it: as a client does that
+    /// never looks again where the service leads.
+    Member,
 }
 
 impl Ledger {

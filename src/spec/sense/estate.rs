@@ -4,8 +4,9 @@ use super::{DAY, Finder, HOUR};
 use crate::faults::FAULTS;
 use crate::filers::FilerSpec;
 use crate::probes::ProbeSpec;
+use crate::probes::ledger::At;
 use crate::spec::calendar;
-use crate::spec::estate::{BackupsTarget, Estate, PostgresTarget, S3, Selection, StagingTarget, Target};
+use crate::spec::estate::{BackupsTarget, Estate, PostgresTarget, Reach, S3, Selection, StagingTarget, Target};
 use crate::spec::load::Located;
 use crate::spec::nearest::{nearest, one_of};
 use crate::spec::path::NodePath;
@@ -285,6 +286,18 @@ fn database(finder: &mut Finder<'_>, it: &Estate, path: &str, name: &Name) {
     }
 }
 
+/// Requires that a database is reached without a detour.
+fn direct(finder: &mut Finder<'_>, it: &Estate, path: &str, name: &Name) {
+    let Some(Target::Postgres(PostgresTarget { reach: Reach::PortForward, .. })) = it.targets.get(name) else { return };
+    let source = finder.source();
+    finder.tell(path, Code::Contradiction, "a single member is not written to through a port-forward", |p| {
+        p.found("`at: member`")
+            .expected(format!("`reach: direct` at `{name}`"))
+            .help("run where the members' own addresses are reached: inside the cluster, for example")
+            .see(source, &format!("targets.{name}.postgres.reach"), "how it is reached")
+    });
+}
+
 fn probe(finder: &mut Finder<'_>, it: &Estate, name: &Name, probe: &ProbeSpec) {
     let path = |key: &str| format!("probes.{name}.{}.{key}", probe.word());
     let pace = probe.pace();
@@ -292,7 +305,12 @@ fn probe(finder: &mut Finder<'_>, it: &Estate, name: &Name, probe: &ProbeSpec) {
     finder.within(&path("fresh-every"), pace.fresh_every, Span::ms(1), Span::secs(60));
     finder.within(&path("timeout"), Some(pace.timeout), Span::ms(1), Span::secs(3_600));
     match probe {
-        ProbeSpec::Ledger(ledger) => database(finder, it, &path("target"), &ledger.target),
+        ProbeSpec::Ledger(ledger) => {
+            database(finder, it, &path("target"), &ledger.target);
+            if ledger.at == At::Member {
+                direct(finder, it, &path("at"), &ledger.target);
+            }
+        }
         ProbeSpec::Sql(sql) => {
             database(finder, it, &path("target"), &sql.target);
             finder.text(&path("query"), &sql.query);
