@@ -57,6 +57,8 @@ impl Part {
 
 /// Where the shop runs.
 pub const SHOP: &str = "shop";
+/// What may be done in the shop and in staging.
+const ALLOWED: &str = "kill-primary,kill-primary/crash,kill-primary/freeze,scale-to-zero,restore-backup";
 /// Where restores go.
 pub const STAGING: &str = "staging";
 
@@ -88,7 +90,7 @@ impl Lab {
         let lab = Self { client: Client::try_from(config).unwrap(), place: Place::new(), directory, part, _turn: turn };
         if part != Part::Apart {
             for namespace in [SHOP, STAGING] {
-                lab.allow(namespace, Some("kill-primary,scale-to-zero,restore-backup")).await;
+                lab.allow(namespace, Some(ALLOWED)).await;
             }
         }
         std::fs::write(lab.path("estate.yaml"), lab.estate().await).unwrap();

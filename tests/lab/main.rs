@@ -7,11 +7,17 @@
 #![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it")]
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
+mod agents;
+mod blows;
 mod dead_man;
 mod ephemeral;
+mod held_back;
 mod install;
 mod kill_primary;
 mod lab;
+mod lost_writes;
+mod orders;
+mod patroni;
 mod patroni4;
 #[path = "../support/place.rs"]
 mod place;

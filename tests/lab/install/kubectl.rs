@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 /// What a command said.
 #[derive(Debug)]
@@ -145,12 +146,18 @@ impl Kubectl {
         self.command(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Makes firedrill's image with this program, and gives it to the node.
+    /// Makes firedrill's image with this program, and gives it to the node: once, for all tests of this process.
     pub fn give_image(&self, program: &Path) {
+        static GIVEN: Mutex<bool> = Mutex::new(false);
+        let mut given = GIVEN.lock().unwrap();
+        if *given {
+            return;
+        }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/lab/firedrill.sh");
         let output =
             Command::new("bash").arg(script).arg(program).env("FIREDRILL_LAB_DIR", &self.lab).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        *given = true;
     }
 
     /// A new directory on the node.
