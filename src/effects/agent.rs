@@ -116,7 +116,8 @@ fn manifest(hands: &Hands, agent: &Agent) -> Value {
                     "--victim-uid", victim.uid(), "--container-id", victim.container_id,
                     "--blow", blow, "--at-most-ns", at_most_ns.to_string()
                 ],
-                "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "128Mi" } },
+                // No processor time is asked for: on a node that has promised all of its own, the pod would be rejected.
+                "resources": { "requests": { "cpu": "0", "memory": "16Mi" }, "limits": { "memory": "128Mi" } },
                 "securityContext": {
                     "runAsUser": 0, "runAsNonRoot": false, "readOnlyRootFilesystem": true,
                     "allowPrivilegeEscalation": false, "seccompProfile": { "type": "RuntimeDefault" },

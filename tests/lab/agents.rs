@@ -37,7 +37,7 @@ impl Agents {
         let estate = std::fs::read_to_string(&path).unwrap();
         let with = estate.replace("url: { file: url } }", &agent).replace(
             "\nprobes:\n",
-            "\nprobes:\n  orders-held: { ledger: { target: orders-db, at: member, every: 20ms, timeout: 60s } }\n",
+            "\nprobes:\n  orders-held: { ledger: { target: orders-db, at: member, every: 20ms, fresh-every: 1s, timeout: 60s } }\n",
         );
         assert!(with.contains(&agent) && with.contains("orders-held"), "{estate}");
         std::fs::write(path, with).unwrap();

@@ -221,7 +221,7 @@ targets:
   scratch:
     staging: {{ scratch: {{ directory: \"{scratch}\" }} }}
 probes:
-  orders-write: {{ ledger: {{ target: orders-db, every: 50ms, timeout: 1s }} }}
+  orders-write: {{ ledger: {{ target: orders-db, every: 50ms, fresh-every: 200ms, timeout: 1s }} }}
   storefront: {{ http: {{ url: \"http://{storefront}/\", every: 50ms }} }}
 guards: {{ cool-down: 0s }}
 ",

@@ -23,7 +23,7 @@ probes: [orders-write]
 method:
   - kill-primary: {{ target: orders-db, by: {by} }}
 baseline: {{ for: 2s, tolerate: 20 }}
-recover: {{ expect: {expect}, stable-for: 3s, deadline: 80s }}
+recover: {{ expect: {expect}, stable-for: 3s, deadline: 100s }}
 "
     )
 }

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long one attempt may take.
-const DEADLINE: Duration = Duration::from_millis(500);
-/// From the end of one attempt to the next.
-const PAUSE: Duration = Duration::from_millis(5);
+const DEADLINE: Duration = Duration::from_secs(1);
+/// From the end of one attempt to the next: a login is work for the server, and there may be others who ask.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A poller at work.
 pub struct Poller {
