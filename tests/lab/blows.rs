@@ -100,8 +100,7 @@ async fn a_frozen_primary_is_replaced_and_what_it_acknowledges_when_it_goes_on_i
 
 /// The runner is killed while it holds a primary; the agent lets go by its own clock, and an undo finds nothing to hold.
 async fn a_runner_dies(lab: &Lab, agents: &Agents, by: &str) {
-    lab.until_whole().await;
-    let before = lab.primary().await.unwrap();
+    let before = fresh_primary(lab).await;
     let runner = Runner::new(lab, by.split_once(',').unwrap().0);
     let mut drill = runner.start(runner.drill(&lab.write("orders-held", &experiment(by, "restart"))));
     drill.until(|e| matches!(e, Event::Landed { .. })).await;
