@@ -222,8 +222,10 @@ pub(crate) fn thaw(prey: &Prey, before: &BTreeSet<(i32, u64)>) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::manager::is_manager;
+    use crate::agent::processes::Sort;
     use std::os::unix::fs::symlink;
-    use std::os::unix::process::ExitStatusExt as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
     use std::path::PathBuf;
     use std::process::{Child, Command};
     use std::time::Instant;
@@ -245,7 +247,12 @@ mod tests {
 
         /// Starts a process in a container; its place among the children.
         fn start(&mut self, container: &str, seconds: &str) -> usize {
-            let child = Command::new("sleep").arg(seconds).spawn().unwrap();
+            self.start_as("sleep", container, seconds)
+        }
+
+        /// The same, by another name in its command line.
+        fn start_as(&mut self, name: &str, container: &str, seconds: &str) -> usize {
+            let child = Command::new("sleep").arg0(name).arg(seconds).spawn().unwrap();
             let (real, at) = (PathBuf::from(format!("/proc/{}", child.id())), self.dir.join(child.id().to_string()));
             std::fs::create_dir(&at).unwrap();
             for file in ["stat", "cmdline"] {
@@ -259,10 +266,14 @@ mod tests {
         }
 
         fn prey(&self, container: &str) -> Prey {
+            self.prey_of(container, Sort::All)
+        }
+
+        fn prey_of(&self, container: &str, sort: Sort) -> Prey {
             // Until it runs what it was told to run, it runs this test.
             let began = Instant::now();
             loop {
-                match Prey::find(&self.dir, UID, container) {
+                match Prey::find(&self.dir, UID, container, sort) {
                     Ok(prey) => return prey,
                     Err(why) => assert!(began.elapsed() < Duration::from_secs(10), "{why}"),
                 }
@@ -354,6 +365,44 @@ mod tests {
         assert_eq!((let_go.by_timer, let_go.trouble), (false, None));
         assert!(pod.goes_on(one) && pod.goes_on(two));
         assert_eq!(pod.state(stopped), 'T');
+    }
+
+    #[test]
+    fn a_manager_is_stopped_and_goes_on_and_its_server_never_stops() {
+        let mut pod = Pod::new();
+        let (first, server) = (pod.start_as("patroni", "db", "600"), pod.start_as("postgres", "db", "601"));
+        let (second, side) = (pod.start_as("/usr/bin/patroni", "db", "602"), pod.start_as("patroni", "side", "603"));
+        awaited("all run what they are called", || {
+            let all = pod.prey("db").now().unwrap();
+            let called = |p: &&Process| is_manager(p) || p.command.starts_with(b"postgres");
+            (all.iter().filter(called).count() == 3).then_some(())
+        });
+        let grip = Grip::take(pod.prey_of("db", Sort::Manager), Blow::Freeze { for_ns: long() }).unwrap();
+        let struck = awaited("the blow", || grip.struck());
+        assert_eq!((struck.processes, struck.trouble), (2, None));
+        assert_eq!([first, second].map(|child| pod.state(child)), ['T', 'T']);
+        assert!(pod.goes_on(server) && pod.goes_on(side));
+        let let_go = grip.let_go();
+        assert_eq!((let_go.by_timer, let_go.trouble), (false, None));
+        for child in [first, second, server, side] {
+            assert!(pod.goes_on(child));
+        }
+    }
+
+    #[test]
+    fn a_manager_is_killed_again_when_it_is_started_again_and_its_server_lives() {
+        let mut pod = Pod::new();
+        let (server, old) = (pod.start_as("postgres", "db", "600"), pod.start_as("patroni", "db", "601"));
+        let grip = Grip::take(pod.prey_of("db", Sort::Manager), Blow::HoldDown { at_most_ns: long() }).unwrap();
+        awaited("the blow", || grip.struck());
+        assert!(pod.killed(old));
+        let (new, elsewhere) = (pod.start_as("patroni", "db", "602"), pod.start_as("patroni", "db2", "603"));
+        assert!(pod.killed(new), "a later start of the manager is killed");
+        assert_eq!(grip.let_go().kills, 2);
+        let later = pod.start_as("patroni", "db", "604");
+        for spared in [server, elsewhere, later] {
+            assert!(pod.goes_on(spared));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ended itself, whichever comes first.
 
 mod grip;
+mod manager;
 mod processes;
 
 use crate::clock;
@@ -12,7 +13,7 @@ use crate::targets::cluster::{Access, Cluster};
 use firedrill_core::effect::Blow;
 use firedrill_core::time::Nanos;
 use grip::{Grip, LetGo};
-use processes::Prey;
+use processes::{Prey, Sort};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::Path;
@@ -38,6 +39,9 @@ pub struct NodeAgent {
     /// The id of the victim's container
     #[arg(long)]
     container_id: String,
+    /// Which of its processes
+    #[arg(long, default_value = "all")]
+    part: Sort,
     /// What it does
     #[arg(long)]
     blow: BlowWord,
@@ -72,7 +76,7 @@ impl NodeAgent {
         let own = OwnPod::new(&cluster, &self.namespace, &self.pod);
         tokio::pin!(stop);
         let Some(marks) = until(&mut stop, marks(&own)).await else { return Ok(()) };
-        let prey = Prey::find(Path::new("/proc"), &self.victim_uid, &self.container_id);
+        let prey = self.prey(Path::new("/proc"));
         match (marks.state.map(|s| s.phase), prey) {
             (Some(AgentPhase::Over | AgentPhase::Blind), _) => Ok(()),
             (Some(AgentPhase::Acting), prey) => {
@@ -85,6 +89,15 @@ impl NodeAgent {
                 last_word(&own, &AgentState { trouble: Some(why), ..AgentState::new(AgentPhase::Blind) }, None).await
             }
             (_, Ok(prey)) => self.wait(&own, prey, &mut stop).await,
+        }
+    }
+
+    /// Whom it acts on; or why it must not.
+    fn prey(&self, proc: &Path) -> Result<Prey, String> {
+        let prey = Prey::find(proc, &self.victim_uid, &self.container_id, self.part)?;
+        match prey.bound().map_err(|e| format!("{} cannot be read: {e}", proc.display()))? {
+            Some(why) if !matches!(self.blow, BlowWord::Freeze) => Err(why),
+            _ => Ok(prey),
         }
     }
 

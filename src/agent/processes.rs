@@ -5,6 +5,7 @@
 //! cgroup version 2 the paths are relative to the reader's own. The pause process has a cgroup of its own like any
 //! container.
 
+use crate::agent::manager;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Process {
     /// Its number in the reader's process namespace.
     pub(crate) pid: i32,
+    /// The number of the process that started it, or that took it over.
+    pub(crate) parent: i32,
     /// The id of its container.
     pub(crate) container: String,
     /// When it began, ticks since the boot: with the number, it is this process and no other.
@@ -53,21 +56,22 @@ fn container_in(cgroups: &str, pod_uid: &str) -> Option<String> {
     })
 }
 
-/// State and beginning of a process, by its `/proc/PID/stat`. Its name may hold anything, brackets and spaces too.
-fn stat(text: &str) -> Option<(char, u64)> {
+/// State, parent and beginning of a process, by its `/proc/PID/stat`. Its name may hold anything, brackets and spaces too.
+fn stat(text: &str) -> Option<(char, i32, u64)> {
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    // The 22nd field of all, the state being the third.
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let parent = fields.next()?.parse().ok()?;
+    // The 22nd field of all, the parent being the fourth.
+    Some((state, parent, fields.nth(17)?.parse().ok()?))
 }
 
 /// One process, if it is of the pod and still there.
 pub(crate) fn read(proc: &Path, pid: i32, pod_uid: &str) -> Option<Process> {
     let dir = proc.join(pid.to_string());
     let container = container_in(&std::fs::read_to_string(dir.join("cgroup")).ok()?, pod_uid)?;
-    let (state, started) = stat(&String::from_utf8_lossy(&std::fs::read(dir.join("stat")).ok()?))?;
+    let (state, parent, started) = stat(&String::from_utf8_lossy(&std::fs::read(dir.join("stat")).ok()?))?;
     let command = std::fs::read(dir.join("cmdline")).ok()?;
-    Some(Process { pid, container, started, state, command })
+    Some(Process { pid, parent, container, started, state, command })
 }
 
 /// All processes of a pod.
@@ -83,12 +87,22 @@ pub(crate) fn of_pod(proc: &Path, pod_uid: &str) -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
+/// Which processes of a container are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Sort {
+    /// Every one.
+    All,
+    /// Patroni's.
+    Manager,
+}
+
 /// The container whose processes are meant, and how a later start of it is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Prey {
     proc: PathBuf,
     pod_uid: String,
     container: String,
+    sort: Sort,
     /// The other containers of the pod when it was found, the pause process among them.
     spared: BTreeSet<String>,
     /// What the container's first process runs.
@@ -105,7 +119,7 @@ impl Prey {
     ///
     /// # Errors
     /// Why it cannot be told which processes are meant.
-    pub(crate) fn find(proc: &Path, pod_uid: &str, container_id: &str) -> Result<Self, String> {
+    pub(crate) fn find(proc: &Path, pod_uid: &str, container_id: &str, sort: Sort) -> Result<Self, String> {
         let container = container_id.rsplit("//").next().unwrap_or(container_id).to_owned();
         let all = of_pod(proc, pod_uid).map_err(|e| format!("{} cannot be read: {e}", proc.display()))?;
         let Some(command) = first(&all, &container).map(|p| p.command.clone()) else {
@@ -114,31 +128,52 @@ impl Prey {
                 "no process of container {container} of pod {pod_uid} is to be seen; of that pod: {seen:?}. Does the agent share the node's process namespace?"
             ));
         };
+        if sort == Sort::Manager && !all.iter().any(|p| p.container == container && p.alive() && manager::is_manager(p))
+        {
+            let count = all.iter().filter(|p| p.container == container && p.alive()).count();
+            return Err(format!("none of the {count} processes of container {container} is Patroni"));
+        }
         let spared: BTreeSet<String> = all.iter().map(|p| p.container.clone()).filter(|c| *c != container).collect();
         if let Some(twin) = spared.iter().find(|c| first(&all, c).is_some_and(|p| p.command == command)) {
             return Err(format!(
                 "containers {container} and {twin} run the same command: after a restart they could not be told apart"
             ));
         }
-        Ok(Self { proc: proc.to_owned(), pod_uid: pod_uid.to_owned(), container, spared, command })
+        Ok(Self { proc: proc.to_owned(), pod_uid: pod_uid.to_owned(), container, sort, spared, command })
     }
 
-    /// The living processes of the container as it was found.
+    /// Why the manager must not be killed, if that is what is meant.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub(crate) fn bound(&self) -> io::Result<Option<String>> {
+        match self.sort {
+            Sort::All => Ok(None),
+            Sort::Manager => Ok(manager::bound(&Self { sort: Sort::All, ..self.clone() }.now()?)),
+        }
+    }
+
+    /// The living processes of the container as it was found, those that are meant.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
     pub(crate) fn now(&self) -> io::Result<Vec<Process>> {
         let mut all = of_pod(&self.proc, &self.pod_uid)?;
-        all.retain(|p| p.alive() && p.container == self.container);
+        let meant = |p: &Process| self.sort == Sort::All || manager::is_manager(p);
+        all.retain(|p| p.alive() && p.container == self.container && meant(p));
         Ok(all)
     }
 
     /// The same, and those of later starts of the container: one that was not there before, and runs what it ran. While the
-    /// runtime is still making it, it runs something else, and is left alone.
+    /// runtime is still making it, it runs something else, and is left alone. A manager is only followed within its own
+    /// container: of another start nobody has seen whether it would outlive it.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
     pub(crate) fn now_and_later(&self) -> io::Result<Vec<Process>> {
+        if self.sort == Sort::Manager {
+            return self.now();
+        }
         let mut all = of_pod(&self.proc, &self.pod_uid)?;
         all.retain(Process::alive);
         let mine = |c: &str| {
@@ -200,7 +235,7 @@ mod tests {
     #[test]
     fn a_name_with_brackets_and_spaces_hides_nothing() {
         let rest = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000";
-        assert_eq!(stat(&format!("42 (a) R (b) T {rest}")), Some(('T', 987_654)));
+        assert_eq!(stat(&format!("42 (a) R (b) T {rest}")), Some(('T', 1, 987_654)));
         assert_eq!(stat("42 (cut"), None);
         assert_eq!(stat("42 (cut) S 1 2"), None);
     }
@@ -259,7 +294,7 @@ mod tests {
             (30, "side", 'S', 5, "exporter"),
         ];
         let proc = proc_of(&before);
-        let prey = Prey::find(proc.path(), UID, "containerd://db").unwrap();
+        let prey = Prey::find(proc.path(), UID, "containerd://db", Sort::All).unwrap();
         assert_eq!(pids(prey.now().unwrap()), [20, 21]);
         // Started again: the database under a new id, the exporter too, and one container that is only being made.
         let later = proc_of(&[
@@ -275,19 +310,44 @@ mod tests {
     }
 
     #[test]
+    fn of_a_manager_nothing_but_the_manager_is_meant() {
+        let proc = proc_of(&[
+            (10, "pause", 'S', 1, "/pause"),
+            (20, "db", 'S', 5, "/usr/bin/python3\0/usr/bin/patroni\0/tmp/patroni.yml"),
+            (21, "db", 'S', 6, "/usr/bin/python3\0/usr/bin/patroni\0/tmp/patroni.yml"),
+            (22, "db", 'S', 7, "/usr/lib/postgresql/15/bin/postgres\0-D\0/data"),
+            (23, "db", 'S', 8, "postgres: orders: walwriter "),
+            (24, "db", 'S', 9, "postgres: orders: shop patroni 10.0.0.9(4242) idle"),
+            (30, "side", 'S', 5, "/usr/bin/python3\0/usr/bin/patroni\0/tmp/patroni.yml\0side"),
+        ]);
+        let prey = Prey::find(proc.path(), UID, "containerd://db", Sort::Manager).unwrap();
+        assert_eq!(pids(prey.now().unwrap()), [20, 21]);
+        assert_eq!(pids(prey.now_and_later().unwrap()), [20, 21]);
+        assert!(prey.bound().unwrap().is_some(), "nobody is seen that would start it again");
+        let all = Prey::find(proc.path(), UID, "containerd://db", Sort::All).unwrap();
+        assert_eq!((pids(all.now().unwrap()).len(), all.bound().unwrap()), (5, None));
+        // Another start of the container is not its own.
+        std::fs::remove_dir_all(proc.path().join("20")).unwrap();
+        std::fs::remove_dir_all(proc.path().join("21")).unwrap();
+        assert_eq!(prey.now_and_later().unwrap(), []);
+        let why = Prey::find(proc.path(), UID, "containerd://db", Sort::Manager).unwrap_err();
+        assert!(why.contains("none of the 3 processes"), "{why}");
+    }
+
+    #[test]
     fn what_cannot_be_told_apart_or_is_not_there_is_said() {
         let twins = proc_of(&[(20, "db", 'S', 5, "sleep"), (30, "side", 'S', 5, "sleep")]);
-        let why = Prey::find(twins.path(), UID, "containerd://db").unwrap_err();
+        let why = Prey::find(twins.path(), UID, "containerd://db", Sort::All).unwrap_err();
         assert!(why.contains("the same command"), "{why}");
         let gone = proc_of(&[(10, "pause", 'S', 1, "/pause")]);
-        let why = Prey::find(gone.path(), UID, "containerd://db").unwrap_err();
+        let why = Prey::find(gone.path(), UID, "containerd://db", Sort::All).unwrap_err();
         assert!(why.contains("no process of container db"), "{why}");
     }
 
     #[test]
     fn a_number_that_was_given_to_another_is_not_the_same_process() {
         let proc = proc_of(&[(20, "db", 'S', 5, "patroni")]);
-        let prey = Prey::find(proc.path(), UID, "db").unwrap();
+        let prey = Prey::find(proc.path(), UID, "db", Sort::All).unwrap();
         let process = prey.now().unwrap().remove(0);
         assert!(prey.again(&process).is_some());
         std::fs::remove_dir_all(proc.path().join("20")).unwrap();

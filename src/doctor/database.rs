@@ -69,7 +69,7 @@ pub(super) async fn examine(scope: &Scope, reader: Option<&Reader>, urls: &[(Nam
         let (Target::Postgres(postgres), Some(url)) = (target, url) else { continue };
         let subject = format!("target {name}");
         findings.extend(by_url(scope, name, &subject, url).await);
-        if let (true, Some(reader)) = (scope.does("kill-primary", name), reader) {
+        if let (true, Some(reader)) = (scope.loses_primary(name), reader) {
             findings.push(members(name, &subject, postgres, reader, url).await);
         }
     }
@@ -90,7 +90,7 @@ async fn by_url(scope: &Scope, name: &Name, subject: &str, url: &SecretString) -
     if scope.ledgered(name) {
         findings.extend(ledger(subject, &said));
     }
-    if scope.does("kill-primary", name) {
+    if scope.loses_primary(name) {
         findings.push(insight(subject, &said));
     }
     findings

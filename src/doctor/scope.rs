@@ -148,6 +148,11 @@ impl Scope {
         faults.any(|fault| fault.word() == word && fault.targets().contains(&target))
     }
 
+    /// Whether an experiment takes the primary of a target away, or who looks after it.
+    pub fn loses_primary(&self, target: &Name) -> bool {
+        ["kill-primary", "kill-manager"].iter().any(|word| self.does(word, target))
+    }
+
     /// Whether a ledger is written to a target.
     pub fn ledgered(&self, target: &Name) -> bool {
         let probes = self.experiments.iter().flat_map(|l| l.experiment.probes.iter().map(|p| l.estate.probes.get(p)));

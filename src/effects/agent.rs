@@ -4,7 +4,7 @@ use super::{Hands, LooksLike, Trouble, refused, timed};
 use crate::effects::agent_words::{AgentPhase, AgentState};
 use crate::store::{InjectPermit, UndoPermit};
 use crate::targets::cluster::{DRILL_ANNOTATION, is_not_found};
-use firedrill_core::effect::{Agent, Blow, Holding, Reply, Version};
+use firedrill_core::effect::{Agent, Blow, Holding, Part, Reply, Version};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
@@ -93,6 +93,10 @@ fn manifest(hands: &Hands, agent: &Agent) -> Value {
         Blow::HoldDown { at_most_ns } => ("hold-down", at_most_ns.0),
         Blow::Freeze { for_ns } => ("freeze", for_ns.0),
     };
+    let part = match victim.part {
+        Part::All => "all",
+        Part::Manager { .. } => "manager",
+    };
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -114,7 +118,7 @@ fn manifest(hands: &Hands, agent: &Agent) -> Value {
                 "args": [
                     "--namespace", agent.pod.namespace, "--pod", agent.pod.name,
                     "--victim-uid", victim.uid(), "--container-id", victim.container_id,
-                    "--blow", blow, "--at-most-ns", at_most_ns.to_string()
+                    "--part", part, "--blow", blow, "--at-most-ns", at_most_ns.to_string()
                 ],
                 // No processor time is asked for: on a node that has promised all of its own, the pod would be rejected.
                 "resources": { "requests": { "cpu": "0", "memory": "16Mi" }, "limits": { "memory": "128Mi" } },

@@ -5,7 +5,8 @@ use super::{Hands, LooksLike, Trouble, refused, timed};
 use crate::effects::agent_words::{ACT, AgentPhase, AgentState, END, EndedBy, ORDER_ANNOTATION};
 use crate::store::{InjectPermit, UndoPermit};
 use crate::targets::cluster::{EPOCH_ANNOTATION, is_not_found};
-use firedrill_core::effect::{Blow, Holding, ObjectRef, Reply, Version, Victim};
+use crate::targets::patroni;
+use firedrill_core::effect::{Blow, Holding, ObjectRef, Part, Reply, Version, Victim};
 use firedrill_core::plan::Fact;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -71,7 +72,13 @@ fn facts(state: &AgentState, victim: &Victim, blow: Blow) -> Vec<Fact> {
     let what = if matches!(blow, Blow::Freeze { .. }) { "stopped" } else { "killed" };
     let took_ms = state.began_ns.zip(state.struck_ns).map(|(from, to)| to.since(from).as_ms_f64());
     let took = took_ms.map(|ms| format!(" within {ms:.1} ms")).unwrap_or_default();
-    let text = format!("all {} of {} in {}{took}", state.processes, victim.container, victim.pod.name);
+    let whose = match victim.part {
+        Part::All => format!("of {} in {}", victim.container, victim.pod.name),
+        Part::Manager { .. } => {
+            format!("of the failover manager in {}, and no other of {}", victim.pod.name, victim.container)
+        }
+    };
+    let text = format!("all {} {whose}{took}", state.processes);
     vec![Fact::new(format!("processes {what}"), text, "the agent on the node, by its boot's clock")]
 }
 
@@ -112,6 +119,12 @@ async fn without_agent(hands: &Hands, victim: &Victim, blow: Blow) -> LooksLike 
     if !matches!(blow, Blow::Freeze { .. }) {
         return gone;
     }
+    // A server that is well says nothing of its manager; its manager's own answer does.
+    if let Part::Manager { api } = &victim.part
+        && patroni::answers(api).await.is_ok()
+    {
+        return gone;
+    }
     let api: Api<Pod> = hands.namespaced(&victim.pod.namespace);
     let found = match timed(async { api.get(&victim.pod.name).await }).await {
         Ok(found) => found,
@@ -126,7 +139,7 @@ async fn without_agent(hands: &Hands, victim: &Victim, blow: Blow) -> LooksLike 
     let status = found.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
     let status = status.into_iter().find(|c| c.name == victim.container);
     let another = status.is_some_and(|c| c.container_id.as_ref() != Some(&victim.container_id));
-    let answers = probed && status.is_some_and(|c| c.ready);
+    let answers = victim.part == Part::All && probed && status.is_some_and(|c| c.ready);
     if another || answers {
         return gone;
     }

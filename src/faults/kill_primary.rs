@@ -1,22 +1,20 @@
 //! `kill-primary`: the primary of a database cluster is removed, and another must take over.
 
-use crate::faults::arming;
 use crate::faults::helper::Helper;
 use crate::faults::kill_way;
+use crate::faults::striking;
+use crate::faults::whole_cluster;
 use crate::faults::{Fault, Reach};
-use crate::guards::common;
 use crate::guards::preflight::Preflight;
-use crate::guards::primary;
 use crate::spec::estate::Estate;
 use crate::spec::scalar::{Name, Span};
-use crate::targets::cluster::{ClusterError, Right};
-use crate::targets::postgres::PostgresEyes;
+use crate::targets::cluster::Right;
 use crate::targets::scene::Scene;
 use firedrill_core::drill::Landing;
 use firedrill_core::event::Refusal;
-use firedrill_core::plan::{Fact, Plan};
-use firedrill_core::sight::{Member, PostgresView, Server, Sight, TargetView};
-use firedrill_core::time::{Known, Mono};
+use firedrill_core::plan::Plan;
+use firedrill_core::sight::Sight;
+use firedrill_core::time::Mono;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -85,87 +83,19 @@ impl Fault for KillPrimary {
     }
 
     fn helpers(&self, estate: &Estate) -> Vec<Helper> {
-        self.agent(estate).into_iter().collect()
+        let strikes = matches!(self.by, KillBy::Crash | KillBy::Freeze);
+        striking::agent(estate, &self.target).filter(|_| strikes).into_iter().collect()
     }
 
     async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
-        let reader = scene.reader()?;
-        let (target, url) = scene.postgres(&self.target)?;
-        let namespace = target.namespace.as_str();
-        let unseen = |e: ClusterError| common::unseen(&e);
         let words: Vec<&str> = ["kill-primary"].into_iter().chain(self.by.opt_in()).collect();
-        let admitted = common::admit(scene, preflight, (namespace, &words), self.rights()).await?;
-        if admitted.is_none() {
-            return Ok(None);
-        }
-        let mut eyes = PostgresEyes::new(self.target.as_str(), target, reader.clone(), url.clone());
-        let sight = eyes.look().await.map_err(unseen)?;
-        crate::targets::postgres::close(eyes).await;
-        let TargetView::Postgres(view) = &sight.view else { return Ok(None) };
-        let Some((primary, server)) = primary::exactly_one(view, &target.primary, preflight) else { return Ok(None) };
-        primary::one_history(view, server, preflight);
-        let lag = (scene.loaded.estate.guards.lag, scene.place("guards.lag"));
-        primary::healthy_replicas(view, server, (lag.0, &lag.1), preflight);
-        cool_down(scene, server, preflight);
-        common::self_exclusion(preflight, namespace, std::slice::from_ref(&primary.pod));
-        let lease = common::lock_lease(namespace, &server.system_identifier);
-        common::lock(reader, preflight, &lease).await.map_err(unseen)?;
-
-        let Some(way) = self.way(scene, preflight, target, primary).await? else { return Ok(None) };
-        let mut steps = arming::steps(scene, Some((lease, server.system_identifier.clone())));
-        let heal = way.into_steps(&mut steps);
-        Ok(Some(Plan {
-            fault: "kill-primary".to_owned(),
-            steps,
-            heal,
-            watch: vec![self.target.to_string()],
-            members: u16::try_from(view.members.len()).unwrap_or(u16::MAX),
-            ledger: arming::ledgered(scene),
-            facts: facts(primary, server, view),
-            untouched: view.members.iter().filter(|m| m.pod != primary.pod).map(|m| format!("pod {}", m.pod)).collect(),
-        }))
+        let asked = (words.as_slice(), self.rights());
+        let Some(whole) = whole_cluster::find(scene, preflight, &self.target, asked).await? else { return Ok(None) };
+        let way = self.way(scene, preflight, &whole).await?;
+        Ok(way.map(|way| whole.plan(scene, "kill-primary", way)))
     }
 
     fn landed(&self, plan: &Plan, injected: Mono, seen: &[Sight]) -> Landing {
         kill_way::landed(plan, injected, seen)
     }
-}
-
-/// A cluster that has just changed hands is left alone.
-fn cool_down(scene: &Scene, primary: &Server, preflight: &mut Preflight) {
-    let limit = scene.loaded.estate.guards.cool_down;
-    let text = primary.started.replacen(' ', "T", 1);
-    let age = postgres_time(&text).map(|t| jiff::Timestamp::now().duration_since(t));
-    let help = format!("Wait, or lower guards.cool-down in {}.", scene.place("guards.cool-down"));
-    let (found, ok) = match age {
-        Some(age) => (
-            format!("{} s ago", age.as_secs()),
-            Known::Known(age.as_secs() >= i64::try_from(limit.duration().as_secs()).unwrap_or(i64::MAX)),
-        ),
-        None => (primary.started.clone(), Known::Unknown("the server's start time cannot be read".to_owned())),
-    };
-    preflight.require("the primary's last start", format!("at least {limit} ago"), found, ok, help);
-}
-
-/// `2026-11-21T10:00:00.123+00`, as PostgreSQL writes a time with its zone, made readable for a strict parser.
-fn postgres_time(text: &str) -> Option<jiff::Timestamp> {
-    let short_zone = text.len() > 3 && matches!(text.as_bytes()[text.len() - 3], b'+' | b'-');
-    let full = if short_zone { format!("{text}:00") } else { text.to_owned() };
-    full.parse().ok()
-}
-
-fn facts(primary: &Member, server: &Server, view: &PostgresView) -> Vec<Fact> {
-    let sync = server.standbys.iter().map(|s| format!("{} {} {}", s.name, s.state, s.sync_state)).collect::<Vec<_>>();
-    vec![
-        Fact::new("primary before", format!("{} (uid {})", primary.pod, primary.uid), "label and SQL"),
-        Fact::new("system identifier", &server.system_identifier, "pg_control_system()"),
-        Fact::new("timeline before", server.timeline.to_string(), "pg_walfile_name()"),
-        Fact::new("LSN before", server.position(), "pg_current_wal_lsn()"),
-        Fact::new(
-            "members",
-            view.members.iter().map(|m| m.pod.as_str()).collect::<Vec<_>>().join(", "),
-            "pods by selector",
-        ),
-        Fact::new("standbys", sync.join("; "), "pg_stat_replication"),
-    ]
 }

@@ -2,10 +2,13 @@
 
 mod arming;
 pub mod helper;
+pub mod kill_manager;
 pub mod kill_primary;
 pub mod kill_way;
 pub mod restore_backup;
 pub mod scale_to_zero;
+pub mod striking;
+mod whole_cluster;
 
 use crate::guards::preflight::Preflight;
 use crate::spec::estate::Estate;
@@ -130,6 +133,7 @@ macro_rules! faults {
 
 faults![
     kill_primary::KillPrimary = "kill-primary",
+    kill_manager::KillManager = "kill-manager",
     scale_to_zero::ScaleToZero = "scale-to-zero",
     restore_backup::RestoreBackup = "restore-backup",
 ];

@@ -3,6 +3,7 @@
 pub mod common;
 pub mod dead_man;
 pub mod managers;
+pub mod patroni;
 pub mod preflight;
 pub mod primary;
 pub mod reach;

@@ -367,7 +367,10 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
         match found {
             Some((key, Target::Postgres(target))) => {
                 if let Some(url) = shared.scene.url(key) {
-                    let seeing = PostgresEyes::new(name, target, reader.clone(), url.clone());
+                    let mut seeing = PostgresEyes::new(name, target, reader.clone(), url.clone());
+                    if let Some((pod, api)) = plan.steps.iter().find_map(|s| s.effect.manager()) {
+                        seeing = seeing.seeing_manager(pod.uid.as_deref().unwrap_or_default(), api);
+                    }
                     eyes.push(Eyes::Postgres(Box::new(seeing)));
                 }
             }

@@ -9,6 +9,7 @@ use crate::store::{AppendError, InjectPermit, Journal, UndoPermit};
 use firedrill_core::drill::{Drill, End, Input, Landing, Next};
 use firedrill_core::effect::{Epoch, Holding, Move, StepId, judge};
 use firedrill_core::event::{Answered, Event, Record};
+use firedrill_core::plan::Heal;
 use firedrill_core::sight::Sight;
 use firedrill_core::time::{Mono, Nanos, Stamp};
 use std::time::Duration;
@@ -353,7 +354,10 @@ fn notable(event: &Event, drill: &Drill) -> Option<String> {
         Event::Unsustained { by } => format!("not sustained: undone by {by}"),
         Event::LossSeen => "the loss is seen by the probes".to_owned(),
         Event::PromotionSeen { by } => format!("{by} took over; letting the old primary go"),
-        Event::HealBegan => "bringing it back".to_owned(),
+        Event::HealBegan => match drill.plan.as_ref().map(|p| &p.heal) {
+            Some(Heal::Afterwards { .. }) => "its time is over; letting go".to_owned(),
+            _ => "bringing it back".to_owned(),
+        },
         Event::WaveReady(n) => format!("wave {} is back and ready", n + 1),
         Event::Redundant => "redundancy is back".to_owned(),
         Event::Stable => "stable".to_owned(),

@@ -99,7 +99,7 @@ pub struct PostgresTarget {
     /// The port on which Patroni's REST API answers at each member's pod address.
     #[serde(default = "default_patroni_port")]
     pub patroni_port: u16,
-    /// How processes on a member's node are reached, for `by: crash` and `by: freeze`.
+    /// How processes on a member's node are reached, for `kill-manager` and for `kill-primary` by `crash` and `freeze`.
     pub agent: Option<Box<AgentPlace>>,
 }
 
@@ -174,7 +174,7 @@ struct PostgresYaml {
     /// The port on which Patroni's REST API answers at each member's pod address.
     #[serde(default = "default_patroni_port")]
     patroni_port: u16,
-    /// How processes on a member's node are reached, for `by: crash` and `by: freeze`.
+    /// How processes on a member's node are reached, for `kill-manager` and for `kill-primary` by `crash` and `freeze`.
     agent: Option<Box<AgentPlace>>,
 }
 

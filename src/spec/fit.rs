@@ -2,7 +2,7 @@
 //! are fine enough for the objective.
 
 use crate::faults::FaultSpec;
-use crate::faults::kill_primary::{KillBy, KillPrimary};
+use crate::faults::kill_primary::KillBy;
 use crate::probes::ProbeSpec;
 use crate::probes::ledger::{At, Ledger};
 use crate::spec::calendar;
@@ -56,7 +56,14 @@ impl Fit<'_> {
             FaultSpec::KillPrimary(kill) => {
                 self.target(&format!("{path}.target"), &kill.target, "postgres", word);
                 self.loss_is_measured(&kill.target);
-                self.agent_is_there(path, kill);
+                if matches!(kill.by, KillBy::Crash | KillBy::Freeze) {
+                    self.agent_is_there((path, "by"), &kill.target, word);
+                }
+            }
+            FaultSpec::KillManager(kill) => {
+                self.target(&format!("{path}.target"), &kill.target, "postgres", word);
+                self.loss_is_measured(&kill.target);
+                self.agent_is_there((path, "target"), &kill.target, word);
             }
             FaultSpec::ScaleToZero(scale) => {
                 self.target(&format!("{path}.target"), &scale.target, "deployments", word);
@@ -92,21 +99,20 @@ impl Fit<'_> {
     }
 
     /// Processes on a node are only reached by an agent there.
-    fn agent_is_there(&mut self, path: &str, kill: &KillPrimary) {
+    fn agent_is_there(&mut self, (path, key): (&str, &str), name: &Name, word: &str) {
         let estate = self.estate;
-        let Some(Target::Postgres(target)) = estate.value.targets.get(&kill.target) else { return };
-        if !matches!(kill.by, KillBy::Crash | KillBy::Freeze) || target.agent.is_some() {
+        let Some(Target::Postgres(target)) = estate.value.targets.get(name) else { return };
+        if target.agent.is_some() {
             return;
         }
-        let name = &kill.target;
         self.finder.tell(
-            &format!("{path}.by"),
+            &format!("{path}.{key}"),
             Code::MissingKey,
             format!("`{name}` has no agent that could do this from its node"),
             |p| {
                 p.found("a `postgres` target without `agent`")
                     .expected("`agent: { image, namespace, service-account }` at the target")
-                    .help("see docs/faults/kill-primary.md for what it is, and whether you want it")
+                    .help(format!("see docs/faults/{word}.md for what it is, and whether you want it"))
                     .see(&estate.source, &format!("targets.{name}.postgres"), format!("`{name}` is described here"))
             },
         );
@@ -198,7 +204,11 @@ impl Fit<'_> {
     fn holds_on(&mut self, path: &str, name: &Name, target: &Name) {
         let estate = self.estate;
         let there = format!("probes.{name}.ledger.at");
-        let lost = |f: &FaultSpec| matches!(f, FaultSpec::KillPrimary(kill) if kill.target == *target);
+        let lost = |f: &FaultSpec| match f {
+            FaultSpec::KillPrimary(kill) => kill.target == *target,
+            FaultSpec::KillManager(kill) => kill.target == *target,
+            FaultSpec::ScaleToZero(_) | FaultSpec::RestoreBackup(_) => false,
+        };
         if !self.experiment.method.iter().any(lost) {
             self.finder.tell(path, Code::Contradiction, format!("no member of `{target}` is lost here"), |p| {
                 p.found(format!("`{name}`, a probe with `at: member`"))

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 
 /// How long a question may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an answer may take where only that there is one is asked.
+const SIGN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest answer that is read, bytes.
@@ -88,6 +90,20 @@ pub async fn cluster(api: &str) -> Result<ClusterView, String> {
     serde_json::from_str(&answer.text).map_err(|e| format!("Patroni's API at {api} answers what cannot be read: {e}"))
 }
 
+/// Whether anybody answers at all, whatever the answer is.
+///
+/// # Errors
+/// A sentence, when nobody does.
+pub async fn answers(api: &str) -> Result<(), String> {
+    let asked = exchange(api, Method::GET, "/liveness", None, SIGN_TIMEOUT);
+    // Where nobody takes connections any more, a new one may hang before anything could be asked.
+    match tokio::time::timeout(SIGN_TIMEOUT, asked).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("Patroni's API at {api} did not answer: nothing within {} ms", SIGN_TIMEOUT.as_millis())),
+    }
+}
+
 /// Whether the member is the primary and holds the leader's lock: `GET /primary` answers 200 then and 503 otherwise.
 ///
 /// # Errors
@@ -140,5 +156,5 @@ pub(crate) async fn exchange(
     let answer = answered.await;
     driver.abort();
     let lost = |why: String| Unanswered::Lost(api.to_owned(), why);
-    answer.map_err(|_| lost(format!("nothing within {} s", limit.as_secs())))?.map_err(lost)
+    answer.map_err(|_| lost(format!("nothing within {} s", limit.as_secs_f64())))?.map_err(lost)
 }

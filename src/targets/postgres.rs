@@ -7,6 +7,7 @@ use crate::targets::aim::{Aim, Place};
 use crate::targets::cluster::{ClusterError, Reader};
 use crate::targets::door::Door;
 use crate::targets::marks::{self, Claim};
+use crate::targets::patroni;
 use firedrill_core::sight::{Member, PostgresView, Server, Sight, Standby, TargetView};
 use firedrill_core::time::Known;
 use futures_util::future::join_all;
@@ -45,6 +46,8 @@ pub struct PostgresEyes {
     kept: HashMap<String, Kept>,
     /// With `reach: port-forward`, a door to each member, by its UID.
     doors: HashMap<String, Door>,
+    /// The UID of the member whose failover manager is asked too, and the address of its API.
+    manager: Option<(String, String)>,
 }
 
 impl std::fmt::Debug for PostgresEyes {
@@ -56,7 +59,14 @@ impl std::fmt::Debug for PostgresEyes {
 impl PostgresEyes {
     /// Eyes on the target called `name`; `url` is its resolved connection URL.
     pub fn new(name: &str, target: &PostgresTarget, reader: Reader, url: SecretString) -> Self {
-        Self { name: name.to_owned(), target: target.clone(), reader, url, kept: HashMap::new(), doors: HashMap::new() }
+        let (name, target) = (name.to_owned(), target.clone());
+        Self { name, target, reader, url, kept: HashMap::new(), doors: HashMap::new(), manager: None }
+    }
+
+    /// The same, that also see whether the failover manager of one member answers.
+    #[must_use]
+    pub fn seeing_manager(self, uid: &str, api: &str) -> Self {
+        Self { manager: Some((uid.to_owned(), api.to_owned())), ..self }
     }
 
     /// Looks once.
@@ -96,12 +106,15 @@ impl PostgresEyes {
             };
             ask_member(pod, kept, by, (&self.url, &self.target))
         });
+        let asked = join_all(asked);
+        let (answered, manager) = tokio::join!(asked, asked_manager(self.manager.as_ref()));
         let (mut members, mut claims) = (Vec::new(), Vec::new());
-        for (mut member, answer) in join_all(asked).await {
+        for (mut member, answer) in answered {
             if let Some(connection) = answer.connection {
                 self.kept.insert(member.uid.clone(), connection);
             }
             member.labelled_primary = labelled.contains(&member.uid);
+            member.manager = manager.as_ref().filter(|(uid, _)| **uid == member.uid).map(|(_, said)| said.clone());
             members.push(member);
             claims.push(answer.claim);
         }
@@ -135,6 +148,12 @@ impl PostgresEyes {
             }
         }
     }
+}
+
+/// Whether the failover manager of a member, by its UID, answers.
+async fn asked_manager(manager: Option<&(String, String)>) -> Option<(&String, Known<()>)> {
+    let (uid, api) = manager?;
+    Some((uid, patroni::answers(api).await.map_or_else(Known::Unknown, Known::Known)))
 }
 
 /// What came of asking one member's server.
@@ -180,6 +199,7 @@ async fn ask_member(
         restarts: containers.iter().map(|c| u32::try_from(c.restart_count).unwrap_or(0)).sum(),
         container_id: containers.first().and_then(|c| c.container_id.clone()),
         said: answer.said.clone(),
+        manager: None,
     };
     (member, answer)
 }

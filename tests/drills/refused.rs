@@ -20,6 +20,7 @@ async fn what_must_not_begin_is_refused_and_reported_and_touches_no_target() {
     a_runner_while_another_one_holds_the_target(&scene).await;
     a_runner_that_may_not_do_what_an_undo_needs(&scene).await;
     a_webhook_that_an_undo_would_need(&scene).await;
+    a_manager_that_nobody_allows_and_that_is_not_there(&scene).await;
     a_namespace_that_does_not_allow_it(&scene).await;
     scene.stop().await;
 }
@@ -105,13 +106,32 @@ async fn a_webhook_that_an_undo_would_need(scene: &Scene) {
     assert_eq!(scene.changes().len(), before, "nothing was touched");
 }
 
+/// The sandbox's cluster is looked after by nobody that speaks as Patroni does.
+async fn a_manager_that_nobody_allows_and_that_is_not_there(scene: &Scene) {
+    let runner = Runner::new(scene, "unmanaged");
+    let before = scene.changes().len();
+    let experiment = scene.write(&files::kill_manager());
+    let unasked = runner.run(&experiment).await.verdict(Verdict::Refused, 5);
+    assert!(unasked.judgement.cause.starts_with("Opt-in of the namespace"), "{:?}", unasked.judgement);
+    allow(scene, &json!("kill-manager")).await;
+    let unanswered = runner.run(&experiment).await.verdict(Verdict::Refused, 5);
+    assert!(unanswered.judgement.cause.starts_with("Patroni's REST API"), "{:?}", unanswered.judgement);
+    assert_eq!(scene.changes().len(), before, "nothing was touched");
+    left::assert_nothing(scene, &runner).await;
+}
+
+/// Who owns the namespace says what may be done there.
+async fn allow(scene: &Scene, words: &Value) {
+    let api: Api<Namespace> = Api::all(scene.client());
+    let annotated = Patch::Merge(json!({ "metadata": { "annotations": { ALLOW_ANNOTATION: words } } }));
+    #[expect(clippy::disallowed_methods, reason = "who owns the namespace, not firedrill")]
+    api.patch(scene.namespace(), &PatchParams::default(), &annotated).await.unwrap();
+}
+
 async fn a_namespace_that_does_not_allow_it(scene: &Scene) {
     let runner = Runner::new(scene, "forbidden");
     let before = scene.changes().len();
-    let api: Api<Namespace> = Api::all(scene.client());
-    let without = Patch::Merge(json!({ "metadata": { "annotations": { ALLOW_ANNOTATION: Value::Null } } }));
-    #[expect(clippy::disallowed_methods, reason = "who owns the namespace, not firedrill")]
-    api.patch(scene.namespace(), &PatchParams::default(), &without).await.unwrap();
+    allow(scene, &Value::Null).await;
     for text in [files::scale_to_zero("1s", "storefront"), files::kill_primary("failover", "1s")] {
         let report = runner.run(&scene.write(&text)).await.verdict(Verdict::Refused, 5);
         assert!(report.judgement.cause.starts_with("Opt-in of the namespace"), "{:?}", report.judgement);

@@ -58,7 +58,7 @@ impl Part {
 /// Where the shop runs.
 pub const SHOP: &str = "shop";
 /// What may be done in the shop and in staging.
-const ALLOWED: &str = "kill-primary,kill-primary/crash,kill-primary/freeze,scale-to-zero,restore-backup";
+const ALLOWED: &str = "kill-primary,kill-primary/crash,kill-primary/freeze,kill-manager,scale-to-zero,restore-backup";
 /// Where restores go.
 pub const STAGING: &str = "staging";
 
@@ -207,7 +207,7 @@ impl Lab {
         }
         format!(
             "environment: lab
-allow: [kill-primary, scale-to-zero, restore-backup]
+allow: [kill-primary, kill-manager, scale-to-zero, restore-backup]
 kubernetes: {{ kubeconfig: \"{kubeconfig}\" }}
 targets:
   orders-db:

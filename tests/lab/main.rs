@@ -13,6 +13,7 @@ mod dead_man;
 mod ephemeral;
 mod held_back;
 mod install;
+mod kill_manager;
 mod kill_primary;
 mod lab;
 mod lost_writes;

@@ -71,6 +71,23 @@ pub struct Victim {
     pub container: String,
     /// The container's id as the kubelet tells it (`containerd://…`): another id is another start of it.
     pub container_id: String,
+    /// Which of the container's processes.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// Which processes of a container are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Every one.
+    #[default]
+    All,
+    /// Those of the failover manager; the database's own go on.
+    Manager {
+        /// The address of its API at the pod: `http://10.0.0.1:8008`.
+        api: String,
+    },
 }
 
 /// What an agent on a node does to the processes of a container.
@@ -217,7 +234,10 @@ impl Effect {
             | Self::Evict { pod: object, .. } => object.to_string(),
             Self::Agent(agent) => agent.pod.to_string(),
             Self::Switchover { pod, .. } => format!("leader's role of {pod}"),
-            Self::Strike { victim, .. } => format!("processes of {} in {}", victim.container, victim.pod),
+            Self::Strike { victim, .. } => match victim.part {
+                Part::All => format!("processes of {} in {}", victim.container, victim.pod),
+                Part::Manager { .. } => format!("failover manager of {} in {}", victim.container, victim.pod),
+            },
             Self::Ledger { target } => format!("ledger table of {target}"),
             Self::Scratch { dir, .. } => format!("scratch {dir}"),
             Self::Database { target } => format!("database of {target}"),
@@ -294,6 +314,16 @@ impl Effect {
     }
 }
 
+impl Effect {
+    /// The failover manager that the effect acts on, and not the database: its pod, and the address of its API.
+    pub fn manager(&self) -> Option<(&ObjectRef, &str)> {
+        match self {
+            Self::Strike { victim: Victim { pod, part: Part::Manager { api }, .. }, .. } => Some((pod, api)),
+            _ => None,
+        }
+    }
+}
+
 impl Victim {
     /// The pod's UID.
     pub fn uid(&self) -> &str {
@@ -304,9 +334,17 @@ impl Victim {
 impl Blow {
     /// What is done, in words.
     fn describe(self, victim: &Victim) -> String {
-        let whose = format!("all processes of {} in {}", victim.container, victim.pod);
+        let whose = match victim.part {
+            Part::All => format!("all processes of {} in {}", victim.container, victim.pod),
+            Part::Manager { .. } => {
+                format!("the failover manager's processes of {} in {}, and no other,", victim.container, victim.pod)
+            }
+        };
         match self {
             Self::Crash => format!("kill {whose}, once"),
+            Self::HoldDown { at_most_ns } if victim.part != Part::All => {
+                format!("kill {whose} again and again for {} s", at_most_ns.as_secs_f64())
+            }
             Self::HoldDown { at_most_ns } => {
                 format!(
                     "kill {whose}, again and again until another is primary, for at most {} s",

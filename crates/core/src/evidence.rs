@@ -134,6 +134,7 @@ mod tests {
             restarts: 0,
             container_id: None,
             said: said.map_or(Known::Unknown("no answer".into()), |s| Known::Known(server(s))),
+            manager: None,
         }
     }
 

@@ -37,6 +37,14 @@ pub enum Heal {
         /// The steps.
         release: Vec<StepId>,
     },
+    /// By itself, after these steps were held for a time and let go. While they are held the service may look whole, and
+    /// is not: nothing that is seen before counts.
+    Afterwards {
+        /// The steps.
+        release: Vec<StepId>,
+        /// How long they are held once they are done.
+        hold_ns: Nanos,
+    },
     /// By firedrill putting back what it took, wave by wave, each once the one before it is ready.
     Undo {
         /// The steps of each wave.

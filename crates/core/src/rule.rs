@@ -34,6 +34,8 @@ pub enum Rule {
     HoldAtLeast,
     /// What keeps an old primary down would be let go before another has taken over.
     KeepDownUntilPromoted,
+    /// A service that looks whole while the fault is held would count as back.
+    BackOnlyAfterwards,
     /// A look from before the undo would count as readiness.
     FreshSights,
     /// A stable run from before redundancy was back would end the measuring.

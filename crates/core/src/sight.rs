@@ -58,6 +58,9 @@ pub struct Member {
     pub container_id: Option<String>,
     /// What it said of itself over SQL, or why it could not be asked.
     pub said: Known<Server>,
+    /// That its failover manager answers, or why that is not known; nothing where it is not asked.
+    #[serde(default)]
+    pub manager: Option<Known<()>>,
 }
 
 /// What a PostgreSQL server says of itself.

@@ -15,15 +15,11 @@ pub(super) fn operation(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultS
     match fault {
         FaultSpec::KillPrimary(kill) => {
             kill_way(finder, kill);
-            needs(finder, "rto", it.objectives.rto, "how long users may be without the service");
-            needs(finder, "rpo", it.objectives.rpo, "how much acknowledged data may be lost; `0s` for none");
-            no_use(finder, "restore", it.objectives.restore, "nothing is restored");
-            no_use(
-                finder,
-                "detect-and-decide",
-                it.objectives.detect_and_decide,
-                "the cluster notices and decides by itself",
-            );
+            of_primary(finder, it);
+        }
+        FaultSpec::KillManager(kill) => {
+            finder.within("method[0].kill-manager.for", kill.r#for, Span::secs(1), HOUR);
+            of_primary(finder, it);
         }
         FaultSpec::ScaleToZero(scale) => {
             needs(
@@ -61,6 +57,14 @@ pub(super) fn operation(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultS
             checks(finder, &restore.verify);
         }
     }
+}
+
+/// What is judged of a primary that was taken away, or that nobody looks after.
+fn of_primary(finder: &mut Finder<'_>, it: &Experiment) {
+    needs(finder, "rto", it.objectives.rto, "how long users may be without the service");
+    needs(finder, "rpo", it.objectives.rpo, "how much acknowledged data may be lost; `0s` for none");
+    no_use(finder, "restore", it.objectives.restore, "nothing is restored");
+    no_use(finder, "detect-and-decide", it.objectives.detect_and_decide, "the cluster notices and decides by itself");
 }
 
 fn kill_way(finder: &mut Finder<'_>, kill: &KillPrimary) {
@@ -114,7 +118,7 @@ fn no_promotion(finder: &mut Finder<'_>, it: &Experiment, fault: &FaultSpec) {
             "recover.expect",
             Code::Contradiction,
             format!("`{}` leads to no promotion and no restart", fault.word()),
-            |p| p.found("an expectation").help("remove `expect`: it belongs to `kill-primary`"),
+            |p| p.found("an expectation").help("remove `expect`: it belongs to `kill-primary` and `kill-manager`"),
         );
     }
 }

@@ -21,7 +21,7 @@ pub fn estate(facts: &Facts) -> String {
     };
     format!(
         "environment: sandbox
-allow: [kill-primary, scale-to-zero, restore-backup]
+allow: [kill-primary, kill-manager, scale-to-zero, restore-backup]
 kubernetes: {{ kubeconfig: \"{kubeconfig}\" }}
 targets:
   orders-db:
@@ -32,6 +32,7 @@ targets:
       leader-lease: postgresql-leader
       url: {{ secret: {namespace}/{secret} }}
       port: {port}
+      agent: {{ image: firedrill, namespace: agents, service-account: agent }}
   web:
     deployments: {{ namespace: {namespace}, select: {{ names: [{names}] }} }}
   backups:
@@ -81,6 +82,20 @@ baseline: {{ for: {baseline} }}
 recover: {{ expect: {expect}, stable-for: 2s, deadline: 45s }}
 "
         ),
+    )
+}
+
+/// The manager of the primary is stopped.
+pub fn kill_manager() -> String {
+    experiment(
+        "kill-manager",
+        "objectives: { rto: 30s, rpo: 0s }
+probes: [orders-write]
+method:
+  - kill-manager: { target: orders-db, by: stop, for: 20s }
+baseline: { for: 1s }
+recover: { expect: failover, stable-for: 2s, deadline: 45s }
+",
     )
 }
 

@@ -24,6 +24,7 @@ const MEANT_FOR: &[(&str, &str)] = &[
     ("orders-primary-loss", "production"),
     ("orders-primary-loss", "staging"),
     ("orders-primary-crash", "staging"),
+    ("carts-manager-loss", "staging"),
     ("web-scale-to-zero", "production"),
     ("web-scale-to-zero", "staging"),
     ("orders-backup-restore", "staging"),

@@ -141,7 +141,9 @@ fn the_roles_grant_what_helpers_are_asked_for() {
          dead-man: { namespace: firedrill-dead-man, image: a, service-account: firedrill-dead-man }\n";
     let estate = parse_estate("estate.yaml", estate.as_bytes()).unwrap_or_else(|p| panic!("{}", p.render(Look::Plain)));
     let mut seen = 0;
-    for fault in ["scale-to-zero: { target: web }", "kill-primary: { target: db, by: freeze }"] {
+    for fault in
+        ["scale-to-zero: { target: web }", "kill-primary: { target: db, by: freeze }", "kill-manager: { target: db }"]
+    {
         let fault: FaultSpec = serde_saphyr::from_str(fault).expect("it is a fault");
         for helper in fault.helpers(&estate.value) {
             seen += 1;
@@ -156,7 +158,7 @@ fn the_roles_grant_what_helpers_are_asked_for() {
             }
         }
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 3);
 }
 
 #[test]

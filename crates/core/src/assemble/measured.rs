@@ -90,7 +90,7 @@ fn recovery(case: &Case<'_>, watch: &Watch) -> Option<Recovery> {
     }
     let settings = &case.opening.settings;
     let healer = match &case.plan()?.heal {
-        Heal::Itself | Heal::Promotion { .. } => Healer::Itself,
+        Heal::Itself | Heal::Promotion { .. } | Heal::Afterwards { .. } => Healer::Itself,
         Heal::Undo { .. } | Heal::Work => Healer::Firedrill {
             began_ns: case.heal_began().unwrap_or(watch.ended_ns),
             detect_and_decide_ns: case.opening.brief.objectives.detect_and_decide_ns,
@@ -332,8 +332,12 @@ fn landing(case: &Case<'_>) -> Landing {
 
 /// A fault that is to be held, and was let go early because the runner died or was stopped.
 fn not_held_long_enough(case: &Case<'_>) -> Option<String> {
-    let Heal::Undo { hold_ns, .. } = case.plan()?.heal else { return None };
-    let held = case.drill.loss_seen.zip(case.drill.heal_began).map(|(seen, healed)| healed.since(seen));
+    let (hold_ns, from) = match case.plan()?.heal {
+        Heal::Undo { hold_ns, .. } => (hold_ns, case.drill.loss_seen),
+        Heal::Afterwards { hold_ns, .. } => (hold_ns, case.drill.injected.map(|(_, to)| to)),
+        Heal::Itself | Heal::Promotion { .. } | Heal::Work => return None,
+    };
+    let held = from.zip(case.drill.heal_began).map(|(from, healed)| healed.since(from));
     match held {
         Some(held) if held >= hold_ns => None,
         _ => {

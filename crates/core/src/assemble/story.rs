@@ -137,6 +137,9 @@ fn line(case: &Case<'_>, record: &Record) -> Option<EventLine> {
             format!("{by} took over: the old primary is no longer kept down"),
             "looks at the target".to_owned(),
         ),
+        Event::HealBegan if matches!(case.plan().map(|p| &p.heal), Some(Heal::Afterwards { .. })) => {
+            make(EventKind::Step, "let go", "its time is over: what was held is let go".to_owned(), journal)
+        }
         Event::HealBegan => {
             make(EventKind::RecoveryBegan, "bringing back", "firedrill began to bring it back".to_owned(), journal)
         }

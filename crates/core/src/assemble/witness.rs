@@ -1,7 +1,7 @@
 //! What the looks at a database cluster and the ledger's acknowledgements say about its primaries.
 
 use super::case::Case;
-use crate::effect::{Effect, Reply, StepId};
+use crate::effect::{Effect, Part, Reply, StepId};
 use crate::event::Event;
 use crate::evidence::{ack_runs, gather};
 use crate::exercised::{Evidence, Parting};
@@ -36,10 +36,15 @@ fn parting(case: &Case<'_>, step: StepId) -> Option<Parting> {
     let confirmed = answered || case.drill.steps[usize::from(step.0)].seen_ours;
     match &case.plan()?.step(step).effect {
         Effect::Strike { victim, .. } => confirmed.then(|| {
-            Parting::Lost(format!(
-                "all processes of {} were killed or stopped from its node: it could not give its role away",
-                victim.pod.name
-            ))
+            let name = &victim.pod.name;
+            Parting::Lost(match victim.part {
+                Part::All => format!(
+                    "all processes of {name} were killed or stopped from its node: it could not give its role away"
+                ),
+                Part::Manager { .. } => format!(
+                    "the failover manager of {name} was killed or stopped from its node: nobody there could give its role away"
+                ),
+            })
         }),
         Effect::Switchover { member, .. } => confirmed.then(|| {
             Parting::Asked(format!(

@@ -168,10 +168,10 @@ impl Drill {
                 return Err("waves that are not exactly the injected steps");
             }
         }
-        if let Heal::Promotion { release } = &plan.heal
+        if let Heal::Promotion { release } | Heal::Afterwards { release, .. } = &plan.heal
             && release.iter().any(|id| usize::from(id.0) >= plan.steps.len() || plan.step(*id).stage != Stage::Inject)
         {
-            return Err("what is let go at the promotion is not of the fault");
+            return Err("what is let go is not of the fault");
         }
         let fresh = StepState {
             phase: Phase::Planned,

@@ -102,14 +102,15 @@ impl Drill {
         Ok(())
     }
 
-    /// The steps that may be put back before undoing begins: those of the waves whose turn it is, or was, and what keeps the
-    /// old primary down once another has taken over.
+    /// The steps that may be put back before undoing begins: those of the waves whose turn it is, or was, what keeps the
+    /// old primary down once another has taken over, and what was held for its time.
     pub(crate) fn let_go_now(&self, plan: &Plan) -> Vec<StepId> {
         match &plan.heal {
             Heal::Undo { waves, .. } if self.heal_began.is_some() => self.waves_now(waves).flatten().copied().collect(),
             Heal::Promotion { release } if self.promoted.is_some() || weakened(Rule::KeepDownUntilPromoted) => {
                 release.clone()
             }
+            Heal::Afterwards { release, .. } if self.heal_began.is_some() => release.clone(),
             _ => Vec::new(),
         }
     }

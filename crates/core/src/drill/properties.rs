@@ -20,6 +20,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         Just(Scenario::killed()),
         Just(Scenario::kept_down()),
         Just(Scenario::frozen()),
+        Just(Scenario::unmanaged()),
         Just(Scenario::restored())
     ]
 }

@@ -101,7 +101,8 @@ impl Drill {
         if self.deadline_passed {
             return None;
         }
-        let held = self.plan.as_ref().is_some_and(|p| matches!(p.heal, Heal::Undo { .. })) && self.owes(Stage::Inject);
+        let by_release = |p: &Plan| matches!(p.heal, Heal::Undo { .. } | Heal::Afterwards { .. });
+        let held = self.plan.as_ref().is_some_and(by_release) && self.owes(Stage::Inject);
         let stable = !held && self.stable.is_none() && self.is_stable(streams);
         Some(if stable { Event::Stable } else { Event::DeadlinePassed })
     }

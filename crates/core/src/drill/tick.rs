@@ -1,12 +1,14 @@
 //! What time and the probes make happen: baselines held, guards tripped, losses seen, holds over, stability, deadlines.
 
 use super::Drill;
+use crate::effect::StepId;
 use crate::event::{Event, Refusal};
 use crate::plan::{Heal, Plan, Stage, Work};
 use crate::rule::{Rule, weakened};
 use crate::sample::Stream;
 use crate::sight::TargetView;
 use crate::time::{Mono, Nanos};
+use std::ops::ControlFlow;
 
 /// What a stream looks like now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +176,9 @@ impl Drill {
         }
         // A held fault's recovery is counted from when it is let go.
         let counted_from = match (&plan.heal, self.heal_began) {
-            (Heal::Undo { hold_ns, .. }, None) => injected_from.plus(*hold_ns).plus(Nanos(2 * landing_ns.0)),
+            (Heal::Undo { hold_ns, .. } | Heal::Afterwards { hold_ns, .. }, None) => {
+                injected_from.plus(*hold_ns).plus(Nanos(2 * landing_ns.0))
+            }
             (_, began) => began.unwrap_or(injected_from),
         };
         let late = !self.recovered() && now >= counted_from.plus(self.settings().deadline_ns);
@@ -184,6 +188,11 @@ impl Drill {
         if self.measured() {
             return (self.reading_wanted().is_none() || self.deadline_passed)
                 .then(|| Event::UndoBegan("the drill is over".to_owned()));
+        }
+        if let Heal::Afterwards { release, hold_ns } = &plan.heal
+            && let ControlFlow::Break(event) = self.tick_afterwards(release, injected_to.plus(*hold_ns), now)
+        {
+            return event;
         }
         if let Heal::Undo { waves, hold_ns } = &plan.heal {
             if let Some(event) = self.tick_hold(landed, *hold_ns, now, streams) {
@@ -224,6 +233,18 @@ impl Drill {
                 rest.len()
             ),
         }
+    }
+
+    /// What is held until a time, and then let go, before anything counts as recovery.
+    fn tick_afterwards(&self, release: &[StepId], until: Mono, now: Mono) -> ControlFlow<Option<Event>> {
+        if self.heal_began.is_none() && (now >= until || weakened(Rule::HoldAtLeast)) {
+            return ControlFlow::Break(Some(Event::HealBegan));
+        }
+        if release.iter().any(|id| self.owed(*id) && self.hopeless(*id)) {
+            return ControlFlow::Break(Some(Event::UndoBegan("what was held could not be let go".to_owned())));
+        }
+        let held = self.heal_began.is_none() || release.iter().any(|id| self.owed(*id));
+        if held && !weakened(Rule::BackOnlyAfterwards) { ControlFlow::Break(None) } else { ControlFlow::Continue(()) }
     }
 
     /// When a watched deployment was last seen to change.

@@ -42,6 +42,7 @@ pub fn mutants() -> Vec<Hunt> {
         rule(Rule::ReadAfterProbing, held(), 0),
         rule(Rule::HoldAtLeast, held(), 0),
         rule(Rule::KeepDownUntilPromoted, Scenario::kept_down(), 0),
+        rule(Rule::BackOnlyAfterwards, Scenario::unmanaged(), 0),
         rule(Rule::FreshSights, held(), 1),
         rule(Rule::StableAtTheEnd, killed(), 0),
         rule(Rule::MeasureOnce, killed(), 1),

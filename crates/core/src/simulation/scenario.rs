@@ -1,7 +1,7 @@
 //! What is simulated: plans that hold every effect, every way of healing, and every guard.
 
 use super::world::{UNIT, World};
-use crate::effect::{Agent, Blow, Effect, Kind, ObjectRef, Post, StepId, Victim};
+use crate::effect::{Agent, Blow, Effect, Kind, ObjectRef, Part, Post, StepId, Victim};
 use crate::event::{AbortRule, Brief, Objectives, Opening, Settings};
 use crate::plan::{Heal, Ledgered, Plan, Stage, Step};
 use crate::sample::{Stream, StreamInfo, View};
@@ -65,6 +65,15 @@ impl Scenario {
         Self::whole("frozen", plan("frozen", steps, Heal::Itself, Ledgered::Yes))
     }
 
+    /// A primary whose failover manager is stopped for a time: users are served all the while, and another takes over.
+    pub fn unmanaged() -> Self {
+        let hold_ns = Nanos(UNIT.0 * 12);
+        let blow = Blow::Freeze { for_ns: hold_ns };
+        let steps = vec![lock(), ledger(), agent(blow), strike(blow)];
+        let heal = Heal::Afterwards { release: vec![StepId(3)], hold_ns };
+        Self::whole("unmanaged", plan("unmanaged", steps, heal, Ledgered::Yes))
+    }
+
     /// A restore into a scratch and into a database that is there.
     pub fn restored() -> Self {
         let scratch = Effect::Scratch { target: "staging".to_owned(), dir: "/scratch".to_owned() };
@@ -74,8 +83,8 @@ impl Scenario {
     }
 
     /// All of the scenarios with holds, probes and work.
-    pub fn wholes() -> [Self; 5] {
-        [Self::held(), Self::killed(), Self::kept_down(), Self::frozen(), Self::restored()]
+    pub fn wholes() -> [Self; 6] {
+        [Self::held(), Self::killed(), Self::kept_down(), Self::frozen(), Self::unmanaged(), Self::restored()]
     }
 
     fn whole(name: &'static str, plan: Plan) -> Self {
@@ -114,7 +123,8 @@ impl Scenario {
 
     /// What a look at the watched target shows now.
     pub(super) fn sight(&self, world: &World) -> Sight {
-        let view = if matches!(self.plan.heal, Heal::Itself | Heal::Promotion { .. }) {
+        let of_database = matches!(self.plan.heal, Heal::Itself | Heal::Promotion { .. } | Heal::Afterwards { .. });
+        let view = if of_database {
             TargetView::Postgres(self.postgres(world))
         } else {
             TargetView::Deployments(DeploymentsView { deployments: self.deployments(world) })
@@ -171,9 +181,10 @@ impl Scenario {
             restarts: 0,
             container_id: None,
             said: Known::Known(server(!primary)),
+            manager: None,
         };
         let mut members = vec![member("db-1", "standby".to_owned(), moved)];
-        if world.member_back(thing) {
+        if world.member_back(thing) || matches!(self.plan.heal, Heal::Afterwards { .. }) {
             let uid = match thing.incarnation {
                 0 => "uid-db-0".to_owned(),
                 n => format!("pod-{n}"),
@@ -220,7 +231,12 @@ fn delete(rank: u16) -> Step {
 }
 
 fn victim() -> Victim {
-    Victim { pod: object(Kind::Pod, "db-0"), container: "postgres".to_owned(), container_id: "1".to_owned() }
+    Victim {
+        pod: object(Kind::Pod, "db-0"),
+        container: "postgres".to_owned(),
+        container_id: "1".to_owned(),
+        part: Part::All,
+    }
 }
 
 fn agent(blow: Blow) -> Step {

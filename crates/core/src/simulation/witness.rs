@@ -142,6 +142,10 @@ impl Witness {
         if *event == Event::Redundant && s.plan.ids().any(|id| down(id, s, world)) {
             return Err("called redundant while a deployment is down".to_owned());
         }
+        let held = |id: StepId| matches!(s.effect(id), Effect::Strike { .. }) && world.carries(s.effect(id), id);
+        if matches!(s.plan.heal, Heal::Afterwards { .. }) && !self.over && s.plan.ids().any(held) {
+            return Err(format!("{event:?} while the fault is held"));
+        }
         // Members may be back before users are served; the end of measuring is when both are.
         if (*event == Event::Stable || self.measured == 2) && !s.streams.is_empty() && !world.serving(&s.plan) {
             return Err(format!("{event:?} while users are not served"));
@@ -151,10 +155,16 @@ impl Witness {
 
     fn heal(&mut self, s: &Scenario, world: &World) -> Result<(), String> {
         self.began = true;
-        let Heal::Undo { hold_ns, .. } = &s.plan.heal else { return Err("healing what is not held".to_owned()) };
-        match self.lost {
-            Some(lost) if world.now.since(lost) >= *hold_ns => Ok(()),
-            _ => Err("let go before the loss was seen and held".to_owned()),
+        let (hold_ns, held) = match &s.plan.heal {
+            Heal::Undo { hold_ns, .. } => (hold_ns, self.lost.map(|lost| world.now.since(lost))),
+            Heal::Afterwards { hold_ns, .. } => {
+                (hold_ns, world.things.iter().filter_map(|t| t.struck_for(world.now)).max())
+            }
+            _ => return Err("healing what is not held".to_owned()),
+        };
+        match held {
+            Some(held) if held >= *hold_ns => Ok(()),
+            _ => Err("let go before it was seen and held".to_owned()),
         }
     }
 
@@ -227,6 +237,9 @@ impl Witness {
         }
         if matches!(s.plan.heal, Heal::Promotion { .. }) && !self.over && !self.promoted {
             return Err(format!("{id:?} let go before another had taken over"));
+        }
+        if matches!(s.plan.heal, Heal::Afterwards { .. }) && !self.over && !self.began {
+            return Err(format!("{id:?} let go before its time"));
         }
         if let (Heal::Undo { waves, .. }, false) = (&s.plan.heal, self.over) {
             let mine = waves.iter().position(|w| w.contains(&id)).unwrap_or_default();

@@ -2,7 +2,7 @@
 //! changes them, and places that live and die with a process.
 
 use crate::effect::{Effect, Holding, StepId};
-use crate::plan::Plan;
+use crate::plan::{Heal, Plan};
 use crate::time::{Mono, Nanos};
 
 /// The grain of time.
@@ -274,6 +274,8 @@ impl World {
             let t = &self.things[usize::from(id.0)];
             match &plan.step(id).effect {
                 Effect::Scale { .. } => t.pods(self.now).1 > 0,
+                // Where only the manager was struck, the server goes on.
+                Effect::Strike { .. } if matches!(plan.heal, Heal::Afterwards { .. }) => true,
                 Effect::Strike { .. } => t.struck.is_none() || self.taken_over(t),
                 Effect::Delete { .. } | Effect::Evict { .. } | Effect::Switchover { .. } => {
                     self.now < t.changed.plus(GRACE) || self.pod_back(t, FAILOVER)
