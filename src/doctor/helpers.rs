@@ -96,6 +96,9 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    const OWN: &[Right] =
+        &[Right::to("get", "coordination.k8s.io", "leases"), Right::to("patch", "apps", "deployments")];
+
     fn dead_man() -> Helper {
         Helper {
             word: "dead man",
@@ -104,7 +107,7 @@ mod tests {
             owner: &[],
             file: "deploy/roles/dead-man.yaml",
             at: "shop".to_owned(),
-            own: &[Right::to("get", "coordination.k8s.io", "leases"), Right::to("patch", "apps", "deployments")],
+            own: OWN,
             own_file: "deploy/roles/dead-man-target.yaml",
             meanwhile: &[],
         }

@@ -6,6 +6,7 @@ use crate::runner::{LOOK_EVERY, Runner, SOON};
 use firedrill::targets::patroni;
 use firedrill_core::event::Event;
 use firedrill_core::report::{Report, ResidueState, Verdict};
+use firedrill_core::time::Known;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use sqlx::{Connection as _, PgConnection};
@@ -55,7 +56,11 @@ async fn a_manager_that_stands_still_is_a_split_brain_and_its_lost_writes_are_na
     let report = drill.ended().await.verdict(Verdict::Fail, 1);
 
     assert!(report.judgement.cause.contains("two servers took writes"), "{:?}", report.judgement);
-    assert_eq!(report.exercised.found.known().map(String::as_str), Some("failover"), "{:?}", report.exercised);
+    match &report.exercised.found {
+        Known::Known(what) => assert_eq!(what, "failover", "{:?}", report.exercised),
+        // On a busy machine no look may be answered in so short a baseline.
+        Known::Unknown(why) => assert!(why.contains("was seen before the injection"), "{:?}", report.exercised),
+    }
     lost_by_number(&report, &only_there);
     assert_eq!(report.residue.state, ResidueState::Clean, "{:#?}", report.residue);
     assert!(agents.pods(&lab).await.is_empty());
