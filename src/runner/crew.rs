@@ -375,7 +375,8 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
                 }
             }
             Some((_, Target::Deployments(target))) => {
-                eyes.push(Eyes::Deployments(DeploymentEyes::new(name, target, reader.clone())));
+                let seeing = DeploymentEyes::new(name, target, reader.clone());
+                eyes.push(Eyes::Deployments(Box::new(seeing)));
             }
             _ => {}
         }
@@ -402,7 +403,7 @@ async fn watch(shared: &Shared, plan: &Plan, out: &mpsc::UnboundedSender<Message
 
 enum Eyes {
     Postgres(Box<PostgresEyes>),
-    Deployments(DeploymentEyes),
+    Deployments(Box<DeploymentEyes>),
 }
 
 /// Renews the lock four times in the time after which the dead man would think this runner dead.

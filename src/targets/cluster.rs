@@ -211,11 +211,12 @@ impl Reader {
         self.timed(format!("list pods in {namespace}"), async { api.list(&params).await }).await
     }
 
-    /// Takes the labels of each pod of a namespace, without having them all, or anything else of them, in memory.
+    /// Takes the labels of each pod of a namespace that is being deleted, without having them all, or anything else of them,
+    /// in memory.
     ///
     /// # Errors
     /// When the API cannot be asked.
-    pub async fn each_pods_labels(
+    pub async fn each_going_pod(
         &self,
         namespace: &str,
         mut take: impl FnMut(&BTreeMap<String, String>),
@@ -225,7 +226,8 @@ impl Reader {
         loop {
             let what = format!("list pods in {namespace}");
             let page = self.timed(what, async { api.list_metadata(&params).await }).await?;
-            page.items.iter().for_each(|pod| take(pod.labels()));
+            let going = page.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some());
+            going.for_each(|pod| take(pod.labels()));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
                 None => return Ok(()),

@@ -50,7 +50,8 @@ impl PodsBehind {
         Ok(())
     }
 
-    /// A pod that is being deleted is in no status any more, and is there as long as its grace or a finalizer keeps it.
+    /// A pod that is being deleted is in no status any more, and is there as long as its grace or a finalizer keeps it. One
+    /// that failed long ago, and that nobody deletes, is in no status either, and takes no part in anything.
     async fn still_going(
         &mut self,
         reader: &Reader,
@@ -67,7 +68,7 @@ impl PodsBehind {
                     *count += i32::from(selector.as_ref().is_some_and(|s| s.matches(labels)));
                 }
             };
-            reader.each_pods_labels(namespace, take).await?;
+            reader.each_going_pod(namespace, take).await?;
             self.gone = going.iter().all(|count| *count == 0);
             for ((deployment, _), count) in counted.iter_mut().zip(going) {
                 deployment.existing = count;

@@ -15,7 +15,7 @@ pub async fn a_pod_that_never_goes(lab: &Lab) -> Went {
     within(lab, "finalizer", IMAGE, async |yard| {
         let held = yard.pods().await[0].name_any();
         yard.patch::<Pod>(&held, json!({ "metadata": { "finalizers": [HELD] } })).await;
-        let report = yard.runner().run(&yard.to_zero("1s", "12s")).await.verdict(Verdict::Inconclusive, 3);
+        let report = yard.runner().run(&yard.to_zero(1, 10)).await.verdict(Verdict::Inconclusive, 3);
         let cause = &report.judgement.cause;
         assert!(cause.starts_with("The fault never landed") && cause.contains("web still has 1 pod"), "{cause}");
         assert_eq!(report.exercised.status, Exercise::NotExercised, "{:?}", report.exercised);
@@ -37,7 +37,7 @@ async fn begin_to_delete(yard: &Yard<'_>) {
 pub async fn a_namespace_that_is_going(lab: &Lab) -> Went {
     within(lab, "going", IMAGE, async |yard| {
         begin_to_delete(yard).await;
-        let report = yard.runner().run(&yard.to_zero("1s", "12s")).await.verdict(Verdict::Refused, 5);
+        let report = yard.runner().run(&yard.to_zero(1, 10)).await.verdict(Verdict::Refused, 5);
         assert_eq!(report.judgement.cause, "Namespace: being deleted (expected there).");
         assert_eq!(report.residue.state, ResidueState::Clean);
     })
@@ -47,7 +47,7 @@ pub async fn a_namespace_that_is_going(lab: &Lab) -> Went {
 pub async fn a_namespace_that_begins_to_go(lab: &Lab) -> Went {
     within(lab, "begins", IMAGE, async |yard| {
         let runner = yard.runner();
-        let mut drill = runner.start(runner.drill(&yard.to_zero("8s", "19s")));
+        let mut drill = runner.start(runner.drill(&yard.to_zero(8, 10)));
         drill.until(|e| *e == Event::LossSeen).await;
         begin_to_delete(yard).await;
         yard.until(async || yard.deployment().await.is_none(), "its deployment is gone").await;

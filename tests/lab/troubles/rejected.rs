@@ -49,7 +49,7 @@ pub async fn by_a_webhook_that_is_down(lab: &Lab) -> Went {
 }
 
 async fn a_webhook_in_the_way_is_found_before(yard: &Yard<'_>) {
-    let experiment = yard.to_zero("1s", "12s");
+    let experiment = yard.to_zero(1, 10);
     for (served_from, cause) in [
         (yard.name.as_str(), "Admission webhooks served from the namespace"),
         ("kube-public", "Admission webhooks that do not answer"),
@@ -65,7 +65,7 @@ async fn a_webhook_in_the_way_is_found_before(yard: &Yard<'_>) {
 
 async fn a_webhook_that_goes_away_keeps_what_was_taken(yard: &Yard<'_>) {
     let (runner, other) = (yard.runner(), Runner::new(yard, "other"));
-    let experiment = yard.to_zero("4s", "15s");
+    let experiment = yard.to_zero(4, 10);
     let mut drill = runner.start(runner.drill(&experiment));
     drill.until(|e| *e == Event::LossSeen).await;
     webhook(yard, "kube-public").await;

@@ -12,7 +12,7 @@ use std::process::Command;
 /// A drill that brings its deployment back in vain, since at zero `obstacle` was put in its way.
 async fn in_vain(yard: &Yard<'_>, obstacle: impl AsyncFnOnce()) -> Report {
     let runner = yard.runner();
-    let mut drill = runner.start(runner.drill(&yard.to_zero("6s", "17s")));
+    let mut drill = runner.start(runner.drill(&yard.to_zero(6, 10)));
     drill.until(|e| *e == Event::LossSeen).await;
     obstacle().await;
     let report = drill.ended().await.verdict(Verdict::Fail, 1);

@@ -131,18 +131,20 @@ probes:
         self.until(async || self.ready().await == REPLICAS, "its pods are ready").await;
     }
 
-    /// An experiment that takes the deployment to zero for `hold`, and waits for it for `deadline`.
-    pub fn to_zero(&self, hold: &str, deadline: &str) -> PathBuf {
+    /// An experiment that takes the deployment to zero for `hold_s` seconds, and waits for it for as short as its objective
+    /// of `rto_s` seconds lets it.
+    pub fn to_zero(&self, hold_s: u32, rto_s: u32) -> PathBuf {
+        let deadline_s = hold_s + rto_s + 1;
         let text = format!(
             "experiment: web-to-zero
 title: A drill with something in its way
 owner: tests@ultramarket.example
-objectives: {{ rto: 10s }}
+objectives: {{ rto: {rto_s}s }}
 probes: [web]
 method:
-  - scale-to-zero: {{ target: web, hold: {hold} }}
-baseline: {{ for: 1s, tolerate: 3 }}
-recover: {{ stable-for: 1s, deadline: {deadline} }}
+  - scale-to-zero: {{ target: web, hold: {hold_s}s }}
+baseline: {{ for: 1s, tolerate: 20 }}
+recover: {{ stable-for: 1s, deadline: {deadline_s}s }}
 "
         );
         let path = self.place.join("web-to-zero.yaml");
