@@ -121,7 +121,10 @@ impl Fit<'_> {
     /// A loss can only be told by a ledger in the very database that is hit.
     fn loss_is_measured(&mut self, target: &Name) {
         let estate = &self.estate.value;
-        let writes = |name: &Name| matches!(estate.probes.get(name), Some(ProbeSpec::Ledger(l)) if l.target == *target);
+        let writes = |name: &Name| {
+            let through_the_service = |l: &Ledger| l.target == *target && l.at == At::Service;
+            matches!(estate.probes.get(name), Some(ProbeSpec::Ledger(l)) if through_the_service(l))
+        };
         if !matches!(estate.targets.get(target), Some(Target::Postgres(_))) {
             return;
         }
@@ -189,10 +192,8 @@ impl Fit<'_> {
         for (nth, name) in self.experiment.probes.iter().enumerate() {
             let path = format!("probes[{nth}]");
             let probe = self.estate.value.probes.get(name);
-            if let Some(ProbeSpec::Ledger(Ledger { target, at: At::Member, .. })) = probe {
-                self.holds_on(&path, name, target);
-            }
             match probe {
+                Some(ProbeSpec::Ledger(Ledger { target, at: At::Member, .. })) => self.holds_on(&path, name, target),
                 Some(probe) if !self.experiment.exclude.contains_key(name) => self.fine_enough(&path, name, probe),
                 Some(_) => {}
                 None => self.unknown_probe(&path, name),

@@ -26,7 +26,6 @@ mod poller;
 mod reach;
 mod restore;
 #[path = "../support/runner.rs"]
-#[expect(dead_code, reason = "shared with the drills on the sandbox, which use the rest of it")]
 mod runner;
 mod scale_to_zero;
 mod staging;
