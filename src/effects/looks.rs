@@ -17,10 +17,13 @@ use tokio::sync::oneshot;
 
 /// How many are asked for one by one; more are listed.
 const ONE_BY_ONE: usize = 16;
-/// How long questions are gathered.
+/// How long questions are gathered: until none came for so long, and at most ten times that.
 const GATHER: Duration = Duration::from_millis(2);
-/// From one list to the next: the API server has others to serve.
+/// From the beginning of one list to that of the next, at least: the API server has others to serve. A list that takes long
+/// is made less often.
 const LISTS_EVERY: Duration = Duration::from_millis(120);
+/// How much of the time is spent on lists, at most.
+const LISTS_SHARE: u32 = 3;
 
 /// What a look needs of a Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,23 @@ impl Looks {
         answered.await.unwrap_or_else(|_| Err("nobody answered".to_owned()))
     }
 
+    /// How many questions of a namespace wait.
+    fn count(&self, namespace: &str) -> usize {
+        self.waiting().get(namespace).map_or(0, Vec::len)
+    }
+
+    /// Waits while questions come in: those of one wave are asked within a few milliseconds, and are answered together.
+    async fn gather(&self, namespace: &str) {
+        let mut known = 0;
+        for _ in 0..10 {
+            tokio::time::sleep(GATHER).await;
+            match self.count(namespace) {
+                count if count == known => return,
+                count => known = count,
+            }
+        }
+    }
+
     /// The questions of a namespace so far; nothing, and nobody answers any more, when there are none.
     fn take(&self, namespace: &str) -> Option<Vec<Question>> {
         let mut waiting = self.waiting();
@@ -102,7 +122,7 @@ impl Looks {
 }
 
 async fn answer_all(looks: Arc<Looks>, pace: Arc<Pace>, api: Api<Deployment>, namespace: String) {
-    tokio::time::sleep(GATHER).await;
+    looks.gather(&namespace).await;
     while let Some(questions) = looks.take(&namespace) {
         if questions.len() <= ONE_BY_ONE {
             let (pace, api) = (&pace, &api);
@@ -114,13 +134,13 @@ async fn answer_all(looks: Arc<Looks>, pace: Arc<Pace>, api: Api<Deployment>, na
             futures_util::future::join_all(each).await;
             continue;
         }
-        let next = tokio::time::Instant::now() + LISTS_EVERY;
+        let began = tokio::time::Instant::now();
         let names = questions.iter().map(|q| q.name.as_str()).collect();
         let found = listed(&pace, &api, &names).await;
         for Question { name, answer } in questions {
             let _ = answer.send(found.as_ref().map(|all| all.get(&name).cloned()).map_err(Clone::clone));
         }
-        tokio::time::sleep_until(next).await;
+        tokio::time::sleep_until(began + LISTS_EVERY.max(began.elapsed() * LISTS_SHARE)).await;
     }
 }
 

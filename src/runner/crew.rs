@@ -82,10 +82,10 @@ impl Crew {
     }
 
     /// Starts what should be under way and is not; stops what is and should not be.
-    pub(crate) fn reconcile(&mut self, wanted: &[Action], plan: Option<&Plan>, epoch: u64) {
+    pub(crate) fn reconcile(&mut self, wanted: &[Action], plan: Option<&Arc<Plan>>, epoch: u64) {
         if self.plan.is_none() {
             // A drill has one plan, which never changes.
-            self.plan = plan.map(|p| Arc::new(p.clone()));
+            self.plan = plan.cloned();
         }
         let still: BTreeSet<&Action> = wanted.iter().collect();
         for (action, task) in &self.running {

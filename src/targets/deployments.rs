@@ -5,6 +5,7 @@ use crate::targets::cluster::{ClusterError, DRILL_ANNOTATION, Reader};
 use crate::targets::pods_behind::{Counted, PodsBehind, words};
 use firedrill_core::sight::{DeploymentView, DeploymentsView, Sight, TargetView};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use std::sync::Arc;
 
 /// Deployments that can be looked at again and again.
 #[derive(Debug)]
@@ -13,12 +14,14 @@ pub struct DeploymentEyes {
     target: DeploymentsTarget,
     reader: Reader,
     pods: PodsBehind,
+    /// What the look before saw, by name: what has not changed is shared with it.
+    seen: Vec<Arc<DeploymentView>>,
 }
 
 impl DeploymentEyes {
     /// Eyes on the target called `name`.
     pub fn new(name: &str, target: &DeploymentsTarget, reader: Reader) -> Self {
-        Self { name: name.to_owned(), target: target.clone(), reader, pods: PodsBehind::default() }
+        Self { name: name.to_owned(), target: target.clone(), reader, pods: PodsBehind::default(), seen: Vec::new() }
     }
 
     /// Looks once. Deployments named and not there are not in the view.
@@ -27,12 +30,18 @@ impl DeploymentEyes {
     /// When the cluster's API cannot be asked.
     pub async fn look(&mut self) -> Result<Sight, ClusterError> {
         let from_ns = crate::clock::now();
-        let mut counted: Vec<Counted> = Vec::new();
+        let mut counted: Vec<Counted> = Vec::with_capacity(self.seen.len());
         let count = |d: Deployment| counted.push((view(&d), d.spec.unwrap_or_default().selector));
         each(&self.reader, &self.target, count).await?;
         self.pods.complete(&self.reader, self.target.namespace.as_str(), &mut counted).await?;
-        let mut deployments: Vec<DeploymentView> = counted.into_iter().map(|(view, _)| view).collect();
+        let shared = |now: DeploymentView| {
+            let place = self.seen.binary_search_by(|known| known.name.cmp(&now.name));
+            let known = place.ok().map(|at| &self.seen[at]).filter(|known| ***known == now);
+            known.map_or_else(|| Arc::new(now), Arc::clone)
+        };
+        let mut deployments: Vec<Arc<DeploymentView>> = counted.into_iter().map(|(view, _)| shared(view)).collect();
         deployments.sort_by(|a, b| a.name.cmp(&b.name));
+        self.seen.clone_from(&deployments);
         let view = TargetView::Deployments(DeploymentsView { deployments });
         Ok(Sight { target: self.name.clone(), from_ns, to_ns: crate::clock::now(), view })
     }

@@ -2,13 +2,15 @@
 
 use crate::support::{files, left, runner::Runner, scene::LOOK_EVERY, scene::SOON, scene::Scene};
 use firedrill::targets::cluster::USER_AGENT;
-use firedrill_core::event::Event;
+use firedrill_core::event::{Event, Record};
 use firedrill_core::report::{ResidueState, Verdict};
+use firedrill_core::sight::{DeploymentView, Sight, TargetView};
 use firedrill_sandbox::audit::Entry;
 use firedrill_sandbox::faults::{Fault, Rule, Selection};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// More than are looked at one by one.
@@ -97,9 +99,34 @@ async fn assert_batched(runner: &Runner, all: usize) {
     // What is appended together has one stamp.
     let looked: Vec<u64> =
         records.iter().filter(|r| matches!(r.event, Event::Looked { .. })).map(|r| r.at.mono_ns.0).collect();
+    assert_told_once(&records);
     let mut stamps = looked.clone();
     stamps.dedup();
     assert!(stamps.len() * 2 < looked.len(), "{} looks in {} transactions", looked.len(), stamps.len());
+}
+
+/// The target is written down whole once, and a deployment again only when it looks different.
+fn assert_told_once(records: &[Record]) {
+    let mut known: BTreeMap<String, DeploymentView> = BTreeMap::new();
+    let (mut whole, mut changes) = (0, 0);
+    for record in records {
+        let told: Vec<&DeploymentView> = match &record.event {
+            Event::Sighted(Sight { view: TargetView::Deployments(view), .. }) => {
+                whole += 1;
+                view.deployments.iter().map(AsRef::as_ref).collect()
+            }
+            Event::Changed(change) => {
+                changes += 1;
+                change.changed.iter().collect()
+            }
+            _ => continue,
+        };
+        for view in told {
+            let before = known.insert(view.name.clone(), view.clone());
+            assert_ne!(before.as_ref(), Some(view), "record {} tells again what had not changed", record.seq);
+        }
+    }
+    assert!(whole == 1 && changes > 2, "{whole} whole looks and {changes} changes");
 }
 
 /// After a refusal that says when to come again, nothing is begun before then.

@@ -1,5 +1,6 @@
 //! The journal's words: everything that happened to a drill, in one order. State and report are made of these alone.
 
+use crate::change::Change;
 use crate::effect::{Epoch, Holding, Reply, StepId, Undone, Version};
 use crate::exercised::Expected;
 use crate::plan::{Plan, Work};
@@ -52,6 +53,8 @@ pub enum Event {
     Replied(Answered),
     /// A target looks different from before.
     Sighted(Sight),
+    /// A target that was sighted before looks different in this: what was not told again is as it was.
+    Changed(Change),
     /// The fault was seen at its target.
     Landed {
         /// When it was seen.

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod baseline;
 pub mod chain;
+pub mod change;
 pub mod chunk;
 pub mod crontab;
 pub mod digest;

@@ -3,7 +3,8 @@
 
 use crate::time::{Known, Mono};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::sync::Arc;
 
 /// One look at a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -130,8 +131,28 @@ impl PostgresView {
 /// What was seen of deployments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentsView {
-    /// By name.
-    pub deployments: Vec<DeploymentView>,
+    /// By name. Looks share what has not changed from one to the next: there may be hundreds of deployments, and many looks.
+    #[serde(serialize_with = "each", deserialize_with = "all")]
+    #[schemars(with = "Vec<DeploymentView>")]
+    pub deployments: Vec<Arc<DeploymentView>>,
+}
+
+impl DeploymentsView {
+    /// What was seen of the deployment of a name.
+    pub fn of(&self, name: &str) -> Option<&DeploymentView> {
+        let sorted =
+            self.deployments.binary_search_by(|d| d.name.as_str().cmp(name)).ok().map(|at| &self.deployments[at]);
+        // Whoever wrote it may have had them in another order.
+        sorted.or_else(|| self.deployments.iter().find(|d| d.name == name)).map(AsRef::as_ref)
+    }
+}
+
+fn each<S: Serializer>(views: &[Arc<DeploymentView>], into: S) -> Result<S::Ok, S::Error> {
+    into.collect_seq(views.iter().map(AsRef::as_ref))
+}
+
+fn all<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Arc<DeploymentView>>, D::Error> {
+    Ok(Vec::<DeploymentView>::deserialize(from)?.into_iter().map(Arc::new).collect())
 }
 
 /// What was seen of one Deployment.
@@ -171,18 +192,19 @@ impl DeploymentView {
 impl TargetView {
     /// Whether two looks say the same but for positions that always move (LSN, lag): then the second is not recorded.
     pub fn same_but_for_positions(&self, other: &Self) -> bool {
-        fn still(view: &TargetView) -> TargetView {
+        fn still(view: &PostgresView) -> PostgresView {
             let mut view = view.clone();
-            if let TargetView::Postgres(p) = &mut view {
-                for member in &mut p.members {
-                    if let Known::Known(server) = &mut member.said {
-                        server.lsn = 0;
-                        server.standbys.iter_mut().for_each(|s| s.lag_bytes = 0);
-                    }
+            for member in &mut view.members {
+                if let Known::Known(server) = &mut member.said {
+                    server.lsn = 0;
+                    server.standbys.iter_mut().for_each(|s| s.lag_bytes = 0);
                 }
             }
             view
         }
-        still(self) == still(other)
+        match (self, other) {
+            (Self::Postgres(one), Self::Postgres(two)) => still(one) == still(two),
+            (one, two) => one == two,
+        }
     }
 }

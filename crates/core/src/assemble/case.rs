@@ -45,6 +45,8 @@ pub(super) struct Case<'a> {
     pub(super) opening: &'a Opening,
     pub(super) clock: Clock,
     pub(super) streams: Vec<CaseStream>,
+    /// All looks, in order, each of them whole.
+    sights: Vec<Sight>,
     /// Chunks that could not be read.
     pub(super) unreadable: Vec<String>,
 }
@@ -67,11 +69,11 @@ impl<'a> Case<'a> {
             })
             .collect();
         let (streams, unreadable) = streams(material);
-        Self { records, drill, opening, clock, streams, unreadable }
+        Self { records, drill, opening, clock, streams, sights: sights(records), unreadable }
     }
 
     pub(super) fn plan(&self) -> Option<&Plan> {
-        self.drill.plan.as_ref()
+        self.drill.plan.as_deref()
     }
 
     /// The first event that a test picks something out of, with its record.
@@ -85,11 +87,8 @@ impl<'a> Case<'a> {
     }
 
     /// All looks, in order.
-    pub(super) fn sights(&self) -> impl Iterator<Item = &'a Sight> {
-        self.records.iter().filter_map(|r| match &r.event {
-            Event::Sighted(sight) => Some(sight),
-            _ => None,
-        })
+    pub(super) fn sights(&self) -> impl Iterator<Item = &Sight> {
+        self.sights.iter()
     }
 
     /// The looks at database clusters, in order.
@@ -110,11 +109,10 @@ impl<'a> Case<'a> {
 
     /// What was seen last of a deployment.
     pub(super) fn last_seen(&self, deployment: &str) -> Option<&DeploymentView> {
-        let of = |sight: &'a Sight| match &sight.view {
-            TargetView::Deployments(view) => view.deployments.iter().find(|d| d.name == deployment),
+        self.sights.iter().rev().find_map(|sight| match &sight.view {
+            TargetView::Deployments(view) => view.of(deployment),
             TargetView::Postgres(_) => None,
-        };
-        self.sights().filter_map(of).last()
+        })
     }
 
     /// The injection, between its first request and its last answer. A runner that died between the intent and the answer
@@ -173,6 +171,24 @@ impl<'a> Case<'a> {
             _ => None,
         })
     }
+}
+
+/// Every look as it saw its target, also where only what had changed was written down.
+fn sights(records: &[Record]) -> Vec<Sight> {
+    let mut sights: Vec<Sight> = Vec::new();
+    for record in records {
+        match &record.event {
+            Event::Sighted(sight) => sights.push(sight.clone()),
+            Event::Changed(change) => {
+                let before = sights.iter().rfind(|s| s.target == change.target);
+                let mut sight = before.expect("the journal's records were applied when they were written").clone();
+                change.onto(&mut sight).expect("the journal's records were applied when they were written");
+                sights.push(sight);
+            }
+            _ => {}
+        }
+    }
+    sights
 }
 
 /// Every stream, its samples of all epochs in one record.

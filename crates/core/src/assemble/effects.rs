@@ -154,9 +154,7 @@ fn workload(case: &Case<'_>, id: StepId) -> Option<ScaledWorkload> {
     let (injected, _) = case.injection().unwrap_or_default();
     let seen = |test: &dyn Fn(&DeploymentView) -> bool, from: crate::time::Mono| {
         case.sights().filter(|s| s.to_ns >= from).find_map(|s| match &s.view {
-            TargetView::Deployments(view) => {
-                view.deployments.iter().find(|d| d.name == object.name && test(d)).map(|d| (s.to_ns, d.ready))
-            }
+            TargetView::Deployments(view) => view.of(&object.name).filter(|d| test(d)).map(|d| (s.to_ns, d.ready)),
             TargetView::Postgres(_) => None,
         })
     };

@@ -7,6 +7,7 @@ use crate::plan::{Heal, Plan, Stage};
 use crate::rule::{Rule, weakened};
 use crate::time::Mono;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A record that cannot be true.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -182,7 +183,7 @@ impl Drill {
             failed_at: Mono::default(),
         };
         self.steps = vec![fresh; plan.steps.len()];
-        self.plan = Some(plan.clone());
+        self.plan = Some(Arc::new(plan.clone()));
         Ok(())
     }
 
@@ -191,7 +192,7 @@ impl Drill {
         let at = record.at.mono_ns;
         match &record.event {
             Event::Opened(opening) => {
-                self.opening = Some((**opening).clone());
+                self.opening = Some(Arc::new((**opening).clone()));
                 self.epoch = record.epoch.0;
                 self.fenced = true;
             }
@@ -327,6 +328,9 @@ impl Drill {
             Event::UndoBegan(_) => once(&mut self.undoing, now)?,
             Event::Sighted(sight) => {
                 self.sights.insert(sight.target.clone(), sight.clone());
+            }
+            Event::Changed(change) => {
+                change.onto(self.sights.get_mut(&change.target).ok_or("a change of what was not seen before")?)?;
             }
             Event::Checked(_) | Event::SamplesSealed(_) | Event::ClockStepped { .. } => {}
             _ => return Err("an event of another kind"),

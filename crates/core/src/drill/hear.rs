@@ -1,6 +1,7 @@
 //! What the outside said, turned into what is recorded.
 
 use super::{Drill, Phase};
+use crate::change::Change;
 use crate::effect::{Holding, Move, Reply, StepId, judge};
 use crate::event::{Answered, Check, ChunkSeal, Event, Intent, Refusal, WorkEnd};
 use crate::plan::{Plan, Stage, Work};
@@ -99,7 +100,10 @@ impl Drill {
                 vec![Event::ProbingBegan(streams)]
             }
             Input::ProbingEnded(nodes) if self.probing_since.is_some() => vec![Event::ProbingEnded(nodes)],
-            Input::Sight(sight) if self.is_news(&sight) => vec![Event::Sighted(sight)],
+            Input::Sight(sight) if self.is_news(&sight) => {
+                let change = self.sights.get(&sight.target).and_then(|known| Change::between(known, &sight));
+                vec![change.map_or_else(|| Event::Sighted(sight), Event::Changed)]
+            }
             Input::Landing(landing) => self.hear_landing(landing),
             Input::Fenced if !self.fenced && !self.any_in_flight() => vec![Event::Fenced],
             Input::Looked(step, holding) => self.hear_look(step, holding),

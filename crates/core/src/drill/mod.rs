@@ -29,6 +29,7 @@ use crate::sample::StreamInfo;
 use crate::sight::Sight;
 use crate::time::Mono;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How often a conditional write may find its object moved before that counts as a refusal.
 pub const CONFLICTS_MAX: u16 = 5;
@@ -79,7 +80,7 @@ pub enum WorkState {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of the journal that came true once, not a mode")]
 pub struct Drill {
     /// What it was asked to be; `None` before the first record.
-    pub opening: Option<Opening>,
+    pub opening: Option<Arc<Opening>>,
     /// The number the next record has.
     pub next_seq: u64,
     /// The current term.
@@ -91,8 +92,8 @@ pub struct Drill {
     pub took_over: Option<Mono>,
     /// Why it will not be done.
     pub refused: Option<Refusal>,
-    /// What is done.
-    pub plan: Option<Plan>,
+    /// What is done. Shared: the state is copied for each batch of records, and a plan may be long.
+    pub plan: Option<Arc<Plan>>,
     /// Each step's progress, by id.
     pub steps: Vec<StepState>,
     /// The streams of the probes that were started last; they stay known after the probes ended.

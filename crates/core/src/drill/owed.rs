@@ -20,7 +20,7 @@ impl Drill {
 
     /// The steps that are owed, in order.
     pub fn outstanding(&self) -> impl Iterator<Item = StepId> + '_ {
-        self.plan.iter().flat_map(Plan::ids).filter(|id| self.owed(*id))
+        self.plan.iter().flat_map(|plan| plan.ids()).filter(|id| self.owed(*id))
     }
 
     /// Whether any step of a stage is owed.
@@ -41,7 +41,7 @@ impl Drill {
 
     /// Whether any request of this runner is under way.
     pub(crate) fn any_in_flight(&self) -> bool {
-        self.plan.iter().flat_map(Plan::ids).any(|id| self.in_flight(id))
+        self.plan.iter().flat_map(|plan| plan.ids()).any(|id| self.in_flight(id))
     }
 
     /// The steps whose request was never answered, so that it may land late: what a fence is about.

@@ -2,14 +2,16 @@
 //! and what it says itself can always be written.
 
 use super::{Drill, Input, Landing, StreamNow, Surveyed};
+use crate::change::Change;
 use crate::effect::{Epoch, Holding, Reply, StepId, Undone, Version};
 use crate::event::{Answered, Event, Intent, Record, Refusal, TakeOver, WorkEnd, WorkResult};
 use crate::plan::{Plan, Work};
 use crate::sample::{Stream, StreamInfo, View};
-use crate::sight::{DeploymentsView, Sight, TargetView};
+use crate::sight::{DeploymentView, DeploymentsView, Sight, TargetView};
 use crate::simulation::Scenario;
 use crate::time::{Mono, Nanos, Stamp};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const STREAMS: usize = 1;
 
@@ -90,8 +92,24 @@ fn sight() -> impl Strategy<Value = Sight> {
         target: "target".to_owned(),
         from_ns: Mono(at),
         to_ns: Mono(at),
-        view: TargetView::Deployments(DeploymentsView::default()),
+        view: TargetView::Deployments(deployments(at)),
     })
+}
+
+/// Up to three deployments, each of them with a pod or without.
+fn deployments(of: u64) -> DeploymentsView {
+    let view = |(name, bit): (&str, u64)| DeploymentView {
+        name: name.to_owned(),
+        uid: String::new(),
+        replicas: i32::from(of >> bit & 1 == 1),
+        existing: 0,
+        ready: 0,
+        observed: true,
+        drill: None,
+        trouble: None,
+    };
+    let there = [("a", 0), ("b", 2), ("c", 4)].into_iter().filter(|(_, bit)| of >> (bit + 1) & 1 == 1);
+    DeploymentsView { deployments: there.map(view).map(Arc::new).collect() }
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -125,6 +143,7 @@ fn event() -> impl Strategy<Value = Event> {
         work().prop_map(Event::WorkBegan),
         ended().prop_map(Event::WorkEnded),
         sight().prop_map(Event::Sighted),
+        (sight(), sight()).prop_map(|(a, b)| Event::Changed(Change::between(&a, &b).expect("both are deployments"))),
         (0..9_u64).prop_map(|at| Event::Landed { at: Mono(at), evidence: String::new() }),
     ];
     prop_oneof![course, steps]

@@ -60,7 +60,7 @@ impl Drill {
         for sight in fresh {
             if let TargetView::Deployments(seen) = &sight.view {
                 for d in &seen.deployments {
-                    views.entry(&d.name).or_default().push(d);
+                    views.entry(&d.name).or_default().push(&**d);
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Drill {
             return None;
         }
         let by_release = |p: &Plan| matches!(p.heal, Heal::Undo { .. } | Heal::Afterwards { .. });
-        let held = self.plan.as_ref().is_some_and(by_release) && self.owes(Stage::Inject);
+        let held = self.plan.as_deref().is_some_and(by_release) && self.owes(Stage::Inject);
         let stable = !held && self.stable.is_none() && self.is_stable(streams);
         Some(if stable { Event::Stable } else { Event::DeadlinePassed })
     }

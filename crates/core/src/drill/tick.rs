@@ -287,7 +287,9 @@ mod tests {
                 drill: None,
                 trouble: None,
             };
-            let view = TargetView::Deployments(DeploymentsView { deployments: deployments.iter().map(view).collect() });
+            let view = TargetView::Deployments(DeploymentsView {
+                deployments: deployments.iter().map(view).map(std::sync::Arc::new).collect(),
+            });
             let sight = Sight { target: "web".to_owned(), from_ns: Mono(1), to_ns: Mono(2), view };
             let drill = Drill { sights: [("web".to_owned(), sight)].into(), ..Drill::default() };
             drill.what_did_not_land(Nanos::from_secs(10))

@@ -317,6 +317,7 @@ fn brief(op: &Op) -> String {
             Event::Opened(_) => "Opened".to_owned(),
             Event::Planned(_) => "Planned".to_owned(),
             Event::Sighted(_) => "Sighted".to_owned(),
+            Event::Changed(_) => "Changed".to_owned(),
             event => format!("{event:?}"),
         },
         Op::Hear(_) => "rest".to_owned(),

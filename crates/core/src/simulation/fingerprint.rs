@@ -89,6 +89,7 @@ fn event_into(into: &mut Both, event: &Event) {
     match event {
         Event::Opened(_) | Event::Planned(_) | Event::TookOver(_) | Event::Landed { .. } => {}
         Event::Sighted(sight) => debug(into, &sight.view),
+        Event::Changed(change) => debug(into, &(&change.changed, &change.gone)),
         Event::Replied(answered) => (answered.step, &answered.reply).hash(into),
         Event::Intended(intents) => intents.iter().for_each(|i| i.step.hash(into)),
         other => debug(into, other),

@@ -7,6 +7,7 @@ use crate::plan::{Heal, Ledgered, Plan, Stage, Step};
 use crate::sample::{Stream, StreamInfo, View};
 use crate::sight::{DeploymentView, DeploymentsView, Member, PostgresView, Server, Sight, Standby, TargetView};
 use crate::time::{Known, Nanos};
+use std::sync::Arc;
 
 /// One plan and its rules.
 #[derive(Clone, Debug)]
@@ -132,7 +133,7 @@ impl Scenario {
         Sight { target: "target".to_owned(), from_ns: world.now, to_ns: world.now, view }
     }
 
-    fn deployments(&self, world: &World) -> Vec<DeploymentView> {
+    fn deployments(&self, world: &World) -> Vec<Arc<DeploymentView>> {
         let view = |id: StepId| {
             let Effect::Scale { object, .. } = self.effect(id) else { return None };
             let thing = &world.things[usize::from(id.0)];
@@ -148,7 +149,10 @@ impl Scenario {
                 trouble: None,
             })
         };
-        self.plan.ids().filter_map(view).collect()
+        let mut views: Vec<Arc<DeploymentView>> = self.plan.ids().filter_map(view).map(Arc::new).collect();
+        // As the eyes of the runner have them.
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        views
     }
 
     fn postgres(&self, world: &World) -> PostgresView {
