@@ -122,7 +122,10 @@ impl Runner {
 
 impl Running {
     pub async fn ended(self) -> Ended {
-        let output = tokio::time::timeout(2 * SOON, self.child.wait_with_output()).await.expect("it ends").unwrap();
+        let Ok(output) = tokio::time::timeout(2 * SOON, self.child.wait_with_output()).await else {
+            panic!("it does not end: {:#?}", newest(&self.state).await.iter().map(|r| &r.event).collect::<Vec<_>>());
+        };
+        let output = output.unwrap();
         Ended {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -147,7 +150,13 @@ impl Running {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::time::timeout(SOON, looks).await.expect("it comes to that")
+        let Ok(records) = tokio::time::timeout(SOON, looks).await else {
+            panic!(
+                "it does not come to that: {:#?}",
+                newest(&self.state).await.iter().map(|r| &r.event).collect::<Vec<_>>()
+            );
+        };
+        records
     }
 
     pub fn is_running(&mut self) -> bool {
