@@ -289,15 +289,15 @@ async fn a_whole_drill_from_outside_sees_the_role_move_and_counts_what_was_ackno
     let estate = std::fs::read_to_string(&path).unwrap();
     let outside = estate
         .replace("url: { file: url }", "url: { secret: shop/orders-shop }, reach: port-forward")
-        .replace("timeout: 1s", "timeout: 2s");
-    assert!(outside.contains("port-forward") && outside.contains("timeout: 2s"), "{outside}");
+        .replace("fresh-every: 200ms", "fresh-every: 500ms");
+    assert!(outside.contains("port-forward") && outside.contains("fresh-every: 500ms"), "{outside}");
     std::fs::write(path, outside).unwrap();
-    let body = "objectives: { rto: 60s, rpo: 0s }
+    let body = "objectives: { rto: 20s, rpo: 0s }
 probes: [orders-write]
 method:
   - kill-primary: { target: orders-db, by: delete-pod, grace: 5s }
 baseline: { for: 2s, tolerate: 5 }
-recover: { expect: promotion, stable-for: 2s, deadline: 2m }
+recover: { expect: promotion, stable-for: 2s, deadline: 30s }
 ";
     let file = lab.write("from-outside", body);
     let before = lab.primary().await.unwrap();
