@@ -111,9 +111,8 @@ fn the_experiments_of_the_demo_are_sound() {
 
 /// What the first Role of a file lacks of what is asked for.
 fn ungranted(file: &str, asked: &[Right]) -> Vec<Right> {
-    let none = serde_json::Value::Null;
-    let roles = roles(file);
-    let rules = roles.first().unwrap_or(&none)["rules"].as_array().cloned().unwrap_or_default();
+    let first = roles(file).into_iter().next().unwrap_or_default();
+    let rules = first["rules"].as_array().cloned().unwrap_or_default();
     let has = |rule: &serde_json::Value, key: &str, word: &str| {
         rule[key].as_array().is_some_and(|words| words.iter().any(|w| w.as_str() == Some(word)))
     };
