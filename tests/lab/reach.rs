@@ -296,7 +296,7 @@ async fn a_whole_drill_from_outside_sees_the_role_move_and_counts_what_was_ackno
 probes: [orders-write]
 method:
   - kill-primary: { target: orders-db, by: delete-pod, grace: 5s }
-baseline: { for: 2s, tolerate: 5 }
+baseline: { for: 6s, tolerate: 5 }
 recover: { expect: promotion, stable-for: 2s, deadline: 30s }
 ";
     let file = lab.write("from-outside", body);
