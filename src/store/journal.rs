@@ -12,6 +12,7 @@ use firedrill_core::time::Stamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Row};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// Why the journal cannot be used.
@@ -116,6 +117,28 @@ create table if not exists samples (
     primary key (drill, epoch, stream, chunk)) strict, without rowid;
 ";
 
+/// How long somebody else may be busy with the file.
+const BUSY_MAX: Duration = Duration::from_secs(10);
+const AGAIN_AFTER: Duration = Duration::from_millis(10);
+
+/// Whoever finds another one opening the same file for the first time is told that it is busy, at once and whatever its time
+/// limit: the two would wait for each other.
+async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match SqliteConnection::connect_with(options).await {
+            Err(e) if is_busy(&e) && began.elapsed() < BUSY_MAX => tokio::time::sleep(AGAIN_AFTER).await,
+            other => return other,
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, whatever else the code tells.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
 impl Journal {
     /// Opens the journal of a state directory, making both where they are missing.
     ///
@@ -131,9 +154,9 @@ impl Journal {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(std::time::Duration::from_secs(10));
+            .busy_timeout(BUSY_MAX);
         let database = |source| JournalError::Database { path: path.clone(), source };
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(database)?;
+        let mut connection = connect(&options).await.map_err(database)?;
         sqlx::raw_sql(SCHEMA).execute(&mut connection).await.map_err(database)?;
         Ok(Self { dir, path, connection: Mutex::new(connection) })
     }
@@ -396,4 +419,24 @@ fn signed(n: u64) -> i64 {
 
 fn unsigned(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn several_may_open_it_for_the_first_time_at_once() {
+        for _ in 0..20 {
+            let dir = std::env::temp_dir().join(format!("firedrill-journal-{}", uuid::Uuid::now_v7()));
+            let opening = (0..8).map(|_| {
+                let dir = dir.clone();
+                tokio::spawn(async move { Journal::open(&dir).await.map(drop) })
+            });
+            for opened in futures_util::future::join_all(opening).await {
+                opened.unwrap().unwrap();
+            }
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+    }
 }
