@@ -40,7 +40,7 @@ async fn what_an_asynchronous_standby_was_not_sent_is_named_one_by_one() {
     let before = lab.primary().await.unwrap();
     let standby = orders::standby(&lab, &before).await;
     let runner = Runner::new(&lab, "one");
-    let text = experiment(LOST_FOR_GOOD, "failover").replace("for: 3s", "for: 6s");
+    let text = experiment(LOST_FOR_GOOD, "failover").replace("for: 5s", "for: 8s");
     let mut drill = runner.start(runner.drill(&lab.write("orders-lost", &text)));
     // After preflight, which would refuse a standby that lags, and when the table has long been there.
     let records = drill.until(|e| matches!(e, Event::SamplesSealed(_))).await;

@@ -22,7 +22,7 @@ pub fn experiment(by: &str, expect: &str) -> String {
 probes: [orders-write]
 method:
   - kill-primary: {{ target: orders-db, by: {by} }}
-baseline: {{ for: 3s, tolerate: 20 }}
+baseline: {{ for: 5s, tolerate: 20 }}
 recover: {{ expect: {expect}, stable-for: 3s, deadline: 100s }}
 "
     )
