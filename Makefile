@@ -45,6 +45,11 @@ bench: packages ## The figures of docs/benchmarks.md, on a release build
 	cargo build --release --quiet --bins --examples
 	bash benches/run.sh
 
+.PHONY: bench-scale
+bench-scale: packages ## The figures of docs/benchmarks-scale.md, on a release build and the lab, which must be up
+	cargo build --release --quiet --bin firedrill
+	bash benches/scale.sh
+
 .PHONY: crash-matrix
 crash-matrix: test-packages ## Every crash point of every fault, and the whole simulation
 	cargo run --release --quiet -p firedrill-core --features simulate --example simulate -- --effects 4 --whole 2

@@ -4,8 +4,10 @@
 hollow.py node NAME                         serves a Node until it is told to stop: its pods are marked ready, and go when
                                             they are deleted. The rest of the cluster works on them as on any others.
 hollow.py make NAMESPACE COUNT REPLICAS     makes COUNT Deployments for such a node.
-hollow.py front NAMESPACE PORT              serves what users see of them: 200 while the first of them has a ready pod.
-hollow.py other NAMESPACE SECONDS           another client's work meanwhile: prints the p50, p99 and maximum of its requests.
+hollow.py front NAMESPACE                   prints a port and serves there what users see of them: 200 while the first of
+                                            them has a ready pod.
+hollow.py other NAMESPACE                   another client's work meanwhile: at the end it prints of each of its requests when
+                                            it began, by the wall clock, and how long it took, in nanoseconds.
 
 The cluster is that of KUBECONFIG; its user needs a token.
 """
@@ -154,7 +156,7 @@ def make(namespace, count, replicas):
         list(pool.map(one, range(count)))
 
 
-def front(namespace, port):
+def front(namespace):
     api = Api()
     up = threading.Event()
 
@@ -177,21 +179,23 @@ def front(namespace, port):
             time.sleep(0.1)
 
     threading.Thread(target=look, daemon=True).start()
-    http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer).serve_forever()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    print(server.server_port, flush=True)
+    server.serve_forever()
 
 
-def other(namespace, seconds):
-    api, taken, until = Api(), [], time.monotonic() + seconds
-    while time.monotonic() < until:
-        began = time.monotonic()
+def other(namespace):
+    api, taken, stop = Api(), [], threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    while not stop.is_set():
+        began_ns, began = time.time_ns(), time.monotonic_ns()
         status, _ = api.ask("GET", f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt")
-        taken.append(time.monotonic() - began)
+        taken.append((began_ns, time.monotonic_ns() - began))
         if status != 200:
             raise SystemExit(f"another client was answered {status}")
-        time.sleep(max(0, 0.02 - taken[-1]))
-    taken.sort()
-    at = lambda share: 1000 * taken[min(len(taken) - 1, int(len(taken) * share))]
-    print(f"{len(taken)} requests, p50 {at(0.5):.1f} ms, p99 {at(0.99):.1f} ms, max {1000 * taken[-1]:.1f} ms")
+        stop.wait(0.01)
+    for began_ns, took_ns in taken:
+        print(began_ns, took_ns)
 
 
 if __name__ == "__main__":
@@ -200,9 +204,9 @@ if __name__ == "__main__":
             node(name)
         case ["make", namespace, count, replicas]:
             make(namespace, int(count), int(replicas))
-        case ["front", namespace, port]:
-            front(namespace, int(port))
-        case ["other", namespace, seconds]:
-            other(namespace, float(seconds))
+        case ["front", namespace]:
+            front(namespace)
+        case ["other", namespace]:
+            other(namespace)
         case _:
             raise SystemExit(__doc__)
