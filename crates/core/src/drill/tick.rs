@@ -10,6 +10,9 @@ use crate::sight::TargetView;
 use crate::time::{Mono, Nanos};
 use std::ops::ControlFlow;
 
+/// How much longer than twice its time a baseline may take.
+const BASELINE_SPARE: Nanos = Nanos::from_secs(5);
+
 /// What a stream looks like now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamNow {
@@ -88,12 +91,12 @@ impl Drill {
         if !self.armed() {
             return None;
         }
-        let began = match self.probing_since {
-            None => return None,
-            Some(_) if self.streams.is_empty() => return Some(Event::BaselineHeld),
-            Some(began) => began,
-        };
+        let began = self.probing_since?;
         let settings = self.settings();
+        let unseen = self.unseen();
+        if self.streams.is_empty() && unseen.is_none() {
+            return Some(Event::BaselineHeld);
+        }
         let name = |s: &StreamNow| format!("{} ({})", s.stream.probe, s.stream.view.word());
         if let Some(bad) = streams.iter().find(|s| s.failed > u64::from(settings.tolerate)) {
             let why = format!(
@@ -109,18 +112,37 @@ impl Drill {
         if now < began.plus(settings.baseline_ns) {
             return None;
         }
-        match streams.iter().find(|s| s.ok == 0) {
-            None if streams.len() >= self.streams.len() => Some(Event::BaselineHeld),
-            _ if now < began.plus(Nanos(settings.baseline_ns.0 * 2)).plus(Nanos::from_secs(5)) => None,
-            Some(mute) => {
+        let refused = |why: String, help: &str| Some(Event::Refused(Refusal::new(why, help)));
+        match (streams.iter().find(|s| s.ok == 0), unseen) {
+            (None, None) if streams.len() >= self.streams.len() => Some(Event::BaselineHeld),
+            _ if now < began.plus(Nanos(settings.baseline_ns.0 * 2)).plus(BASELINE_SPARE) => None,
+            (Some(mute), _) => {
                 let why = format!("the probe {} had no answer at all during the baseline", name(mute));
-                Some(Event::Refused(Refusal::new(why, "See whether the probe can reach the service.")))
+                refused(why, "See whether the probe can reach the service.")
             }
-            None => {
+            (None, Some(target)) => {
+                let why = format!("{target} was not seen whole during the baseline");
+                refused(
+                    why,
+                    "What happens to it could not be told. See whether the runner reaches its members, and how busy it is.",
+                )
+            }
+            (None, None) => {
                 let why = format!("only {} of {} probe streams started", streams.len(), self.streams.len());
-                Some(Event::Refused(Refusal::new(why, "See whether the probes can reach the service.")))
+                refused(why, "See whether the probes can reach the service.")
             }
         }
+    }
+
+    /// A watched target that was not seen yet, a database with its primary: what became of it could never be told.
+    fn unseen(&self) -> Option<&str> {
+        let plan = self.plan.as_ref()?;
+        let seen = |target: &String| match self.sights.get(target).map(|s| &s.view) {
+            Some(TargetView::Postgres(view)) => view.primaries().next().is_some(),
+            Some(TargetView::Deployments(_)) => true,
+            None => false,
+        };
+        plan.watch.iter().find(|target| !seen(target)).map(String::as_str)
     }
 
     /// A guard judges what probes say now: not what they said last before they were stopped.
@@ -272,7 +294,50 @@ impl Drill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sight::{DeploymentView, DeploymentsView, Sight};
+    use crate::sample::{StreamInfo, View};
+    use crate::sight::{DeploymentView, DeploymentsView, PostgresView, Sight};
+    use crate::simulation::Scenario;
+    use std::sync::Arc;
+
+    #[test]
+    fn nothing_is_done_to_what_was_not_seen_before() {
+        let (opening, mut plan) = Scenario::killed().parts();
+        plan.steps.clear();
+        let mut drill = Drill {
+            opening: Some(Arc::new(opening)),
+            plan: Some(Arc::new(plan)),
+            probing_since: Some(Mono(0)),
+            streams: vec![StreamInfo {
+                stream: Stream { probe: "shop".to_owned(), view: View::Kept },
+                kind: "http".to_owned(),
+                period_ns: Nanos(1),
+                timeout_ns: Nanos(1),
+                asks: "shop".to_owned(),
+                excluded: None,
+            }],
+            ..Drill::default()
+        };
+        let well = [StreamNow {
+            stream: drill.streams[0].stream.clone(),
+            failed: 0,
+            ok: 9,
+            ok_since: Some(Mono(1)),
+            ok_until: Some(Mono(2)),
+            down_since: None,
+        }];
+        let settings = drill.settings();
+        let (soon, late) = (settings.baseline_ns.0 + 1, settings.baseline_ns.0 * 2 + BASELINE_SPARE.0 + 1);
+        assert_eq!(drill.tick_baseline(Mono(soon), &well), None);
+        let Some(Event::Refused(refusal)) = drill.tick_baseline(Mono(late), &well) else { panic!("it is refused") };
+        assert!(refusal.why.starts_with("target was not seen whole"), "{refusal:?}");
+        let blind = TargetView::Postgres(PostgresView::default());
+        let mut sight = Sight { target: "target".to_owned(), from_ns: Mono(1), to_ns: Mono(2), view: blind };
+        drill.sights.insert("target".to_owned(), sight.clone());
+        assert_eq!(drill.tick_baseline(Mono(soon), &well), None, "its members did not answer");
+        sight.view = TargetView::Deployments(DeploymentsView::default());
+        drill.sights.insert("target".to_owned(), sight);
+        assert_eq!(drill.tick_baseline(Mono(soon), &well), Some(Event::BaselineHeld));
+    }
 
     #[test]
     fn pods_that_stay_are_named_when_a_fault_does_not_land() {
@@ -288,7 +353,7 @@ mod tests {
                 trouble: None,
             };
             let view = TargetView::Deployments(DeploymentsView {
-                deployments: deployments.iter().map(view).map(std::sync::Arc::new).collect(),
+                deployments: deployments.iter().map(view).map(Arc::new).collect(),
             });
             let sight = Sight { target: "web".to_owned(), from_ns: Mono(1), to_ns: Mono(2), view };
             let drill = Drill { sights: [("web".to_owned(), sight)].into(), ..Drill::default() };
