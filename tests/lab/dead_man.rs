@@ -2,7 +2,7 @@
 //! Roles that are shipped, and brings everything back when the lease lapses.
 
 use crate::install::kubectl::Kubectl;
-use crate::lab::{Lab, Part, SHOP};
+use crate::lab::{Lab, Part, SHIPPED, SHOP};
 use crate::runner::{LOOK_EVERY, PROGRAM, Runner, SOON};
 use firedrill::targets::cluster::DEAD_MAN_ANNOTATION;
 use firedrill_core::event::Event;
@@ -98,6 +98,7 @@ async fn marks(lab: &Lab) -> BTreeMap<String, Vec<(String, String)>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_runner_lost_for_good_left_at_zero_is_brought_back_by_a_job_of_its_own() {
+    let _shipped_turn = SHIPPED.lock().await;
     let lab = Lab::enter(Part::Web).await;
     let shipped = Shipped::apply();
     with_dead_man(&lab);

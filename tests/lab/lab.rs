@@ -13,7 +13,12 @@ use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard};
+
+/// The namespaces that `deploy/roles` ships, of which there is one each in a cluster: for one test at a time.
+pub static SHIPPED: Mutex<()> = Mutex::const_new(());
 
 /// What of the lab a test drills. Tests of different parts run side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,11 +265,29 @@ guards: {{ cool-down: 0s }}
         let deployments = self.api::<Deployment>(SHOP).list(&ListParams::default()).await.unwrap();
         let ready =
             |d: &Deployment| d.status.as_ref().and_then(|s| s.ready_replicas) == d.spec.as_ref().unwrap().replicas;
-        deployments.iter().all(ready)
+        deployments.iter().all(ready) && self.storefront_answers().await
+    }
+
+    /// Whether users reach it: the way of its Service may lead to pods that are gone for a moment after others are ready.
+    async fn storefront_answers(&self) -> bool {
+        let address = format!("{}:80", self.address(SHOP, "storefront").await);
+        for _ in 0..12 {
+            let connected = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(&address)).await;
+            if !matches!(connected, Ok(Ok(_))) {
+                return false;
+            }
+        }
+        true
     }
 
     async fn orders_whole(&self) -> bool {
-        if self.members().await.iter().any(|p| p.metadata.deletion_timestamp.is_some()) {
+        let ready = |p: &Pod| {
+            let conditions = p.status.iter().filter_map(|s| s.conditions.as_ref()).flatten();
+            p.metadata.deletion_timestamp.is_none()
+                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+        };
+        let members = self.members().await;
+        if members.len() != 2 || !members.iter().all(ready) {
             return false;
         }
         let Some(address) = self.primary().await.and_then(|p| p.status?.pod_ip) else { return false };
