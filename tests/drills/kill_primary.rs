@@ -2,7 +2,7 @@
 
 use crate::support::{files, left, runner::Runner, scene::SOON, scene::Scene};
 use firedrill_core::event::Event;
-use firedrill_core::report::{Exercise, Ledger, Report, ResidueState, Verdict};
+use firedrill_core::report::{Bearing, Exercise, Ledger, Reason, Report, ResidueState, Verdict};
 use firedrill_core::sample::View;
 use firedrill_core::time::Known;
 use firedrill_sandbox::estate::postgres::switches::{Manner, Replication, Standby, Switches};
@@ -137,7 +137,8 @@ async fn a_primary_that_is_restarted_in_place_did_not_exercise_the_promotion_tha
     let report = runner.run(&experiment).await.verdict(Verdict::Inconclusive, 3);
     assert_eq!(report.exercised.status, Exercise::NotExercised, "{:?}", report.exercised);
     assert_eq!(found(&report), "restart in place");
-    assert!(report.judgement.cause.starts_with("Not exercised"), "{:?}", report.judgement);
+    let told = |r: &Reason| r.bearing == Bearing::LeavesOpen && r.text.starts_with("Not exercised");
+    assert!(report.judgement.reasons.iter().any(told), "{:?}", report.judgement);
     assert_eq!(ledger(&report).lost, 0);
     left::assert_nothing(&scene, &runner).await;
     scene.stop().await;

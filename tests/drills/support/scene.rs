@@ -18,6 +18,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+/// The turn of a test that starts servers. What is measured on two cores is not measured beside somebody else's.
+pub async fn turn() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().await
+}
+
 /// A sandbox, and the files of drills on it.
 pub struct Scene {
     pub sandbox: Sandbox,
@@ -38,7 +43,7 @@ impl Scene {
     }
 
     pub async fn start_with(switches: Switches) -> Self {
-        let turn = ONE_AT_A_TIME.lock().await;
+        let turn = turn().await;
         let place = Place::new();
         let mut options = Options::new(place.path().join("sandbox"), PROGRAM)
             .annotate(ALLOW_ANNOTATION, "kill-primary,scale-to-zero,restore-backup");

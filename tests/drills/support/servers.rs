@@ -2,7 +2,7 @@
 //! estate.
 
 use super::place::Place;
-use super::scene::{LOOK_EVERY, PROGRAM, SOON};
+use super::scene::{LOOK_EVERY, PROGRAM, SOON, turn};
 use firedrill::scratch::account::Account;
 use firedrill::scratch::binaries::Binaries;
 use firedrill::spec::estate::{PostgresTarget, Target};
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use std::collections::BTreeMap;
+use tokio::sync::MutexGuard;
 
 /// The database that every server has, and its superuser without a password.
 const URL: &str = "postgres://postgres@db:5432/postgres";
@@ -31,17 +32,19 @@ pub struct Servers {
     keeper: Keeper,
     cluster: Cluster,
     place: Place,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Servers {
     /// A cluster without pods, whose namespace allows `kill-primary`.
     pub async fn start() -> Self {
+        let turn = turn().await;
         let place = Place::new();
         let options = KeeperOptions { dir: place.path().join("keeper"), program: PROGRAM.into() };
         let keeper = Keeper::start(options).await.unwrap();
         let cluster = Cluster::start(keeper.clone(), ClusterOptions::default()).await.unwrap();
         std::fs::write(place.path().join("url"), URL).unwrap();
-        let servers = Self { keeper, cluster, place };
+        let servers = Self { keeper, cluster, place, _turn: turn };
         let api: Api<Namespace> = Api::all(servers.client());
         let allow = Patch::Merge(json!({ "metadata": { "annotations": { ALLOW_ANNOTATION: "kill-primary" } } }));
         api.patch(NAMESPACE, &PatchParams::default(), &allow).await.unwrap();
