@@ -181,7 +181,7 @@ mod tests {
             said: server,
             manager,
         };
-        let view = TargetView::Postgres(PostgresView { members: vec![member], leader: None });
+        let view = TargetView::Postgres(PostgresView { members: vec![member], ..PostgresView::default() });
         Sight { target: "orders-db".into(), from_ns: Mono(from), to_ns: Mono(from + 5), view }
     }
 

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn seen(effect: &Effect, member: Option<Member>, later: bool) -> bool {
-        let view = PostgresView { members: member.into_iter().collect(), leader: None };
+        let view = PostgresView { members: member.into_iter().collect(), ..PostgresView::default() };
         evidence(effect, &view, later).is_some()
     }
 

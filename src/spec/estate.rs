@@ -2,6 +2,7 @@
 
 use crate::filers::FilerSpec;
 use crate::probes::ProbeSpec;
+use crate::spec::leader_lock::LeaderLock;
 use crate::spec::manager::{ManagedCluster, Scheme, words};
 use crate::spec::primary_rule::PrimaryRule;
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
@@ -86,8 +87,8 @@ pub struct PostgresTarget {
     pub members: String,
     /// What, among the members, marks the primary.
     pub primary: PrimaryRule,
-    /// The Lease on which its failover manager elects, when it has one: evidence of who gave the role away.
-    pub leader_lease: Option<Name>,
+    /// The lock on which its failover manager elects, when it has one: evidence of who gave the role away.
+    pub leader_lock: Option<LeaderLock>,
     /// A connection URL through the service that applications use: `postgres://user:password@host:port/database`.
     pub url: SecretRef,
     /// The port on which each member's pod address answers.
@@ -161,8 +162,8 @@ struct PostgresYaml {
     members: Option<String>,
     /// What, among the members, marks the primary: a label selector, `sql: …` or `repmgr: …`.
     primary: Option<PrimaryRule>,
-    /// The Lease on which its failover manager elects, when it has one: evidence of who gave the role away.
-    leader_lease: Option<Name>,
+    /// The lock on which its failover manager elects, when it has one: evidence of who gave the role away.
+    leader_lock: Option<LeaderLock>,
     /// A connection URL through the service that applications use: `postgres://user:password@host:port/database`.
     url: SecretRef,
     /// The port on which each member's pod address answers.
@@ -197,7 +198,7 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
     type Error = &'static str;
 
     fn try_from(yaml: PostgresYaml) -> Result<Self, Self::Error> {
-        let PostgresYaml { namespace, members, primary, leader_lease, url, port, reach, patroni_port, agent, .. } =
+        let PostgresYaml { namespace, members, primary, leader_lock, url, port, reach, patroni_port, agent, .. } =
             yaml;
         let managers = [
             ("patroni", yaml.patroni),
@@ -214,7 +215,7 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
                 namespace,
                 members: scheme.members(&cluster),
                 primary: scheme.primary(),
-                leader_lease: leader_lease.or_else(|| scheme.leader_lease(&cluster)),
+                leader_lock: leader_lock.or_else(|| scheme.leader_lock(&cluster)),
                 url,
                 port,
                 reach,
@@ -222,7 +223,7 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
                 agent,
             }),
             (None, None, Some(namespace), Some(members), Some(primary)) => {
-                Ok(Self { namespace, members, primary, leader_lease, url, port, reach, patroni_port, agent })
+                Ok(Self { namespace, members, primary, leader_lock, url, port, reach, patroni_port, agent })
             }
             _ => Err("either one failover manager, or `namespace`, `members` and `primary`"),
         }

@@ -2,6 +2,7 @@
 //! primary. A scheme says what a manager writes on its pods by default, as far as is known; none of them is certified, and a
 //! label alone never decides.
 
+use crate::spec::leader_lock::LeaderLock;
 use crate::spec::primary_rule::PrimaryRule;
 use crate::spec::scalar::Name;
 use schemars::JsonSchema;
@@ -24,10 +25,14 @@ enum Marks {
     Repmgr(&'static str),
 }
 
-/// Whether the manager elects on a Lease of the cluster's name.
+/// On what the manager elects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Election {
+    /// A Lease of the cluster's name.
     OnLease,
+    /// The annotations that Patroni writes itself.
+    OnAnnotations,
+    /// What is not known well enough to be read.
     Elsewhere,
 }
 
@@ -45,7 +50,8 @@ pub struct Scheme {
 /// Every manager whose labels are known.
 ///
 /// - `patroni`: "Kubernetes configuration settings" of its documentation: `scope_label` is `cluster-name`, `role_label` is
-///   `role`; the leader's value is `primary` since version 4, `master` before. All of it can be configured otherwise.
+///   `role`; the leader's value is `primary` since version 4, `master` before. All of it can be configured otherwise. Who
+///   leads stands in the annotations of an object of the scope's name ("Using Patroni with Kubernetes").
 /// - `cloudnative-pg`: "Labels and annotations" of its documentation. `cnpg.io/podRole` tells instances from poolers; jobs
 ///   have none. The older label `role` is deprecated there. Newer versions elect on a Lease of the cluster's name.
 /// - `zalando`: the user's guide of postgres-operator (`application=spilo,cluster-name=…,spilo-role=master`); Spilo with
@@ -65,7 +71,7 @@ pub const SCHEMES: &[Scheme] = &[
         word: "patroni",
         members: "cluster-name={}",
         primary: Marks::Label("role in (primary,master)"),
-        election: Election::Elsewhere,
+        election: Election::OnAnnotations,
     },
     Scheme {
         word: "cloudnative-pg",
@@ -124,9 +130,13 @@ impl Scheme {
         }
     }
 
-    /// The Lease on which a cluster's members elect, where the manager has one.
-    pub fn leader_lease(&self, cluster: &Name) -> Option<Name> {
-        (self.election == Election::OnLease).then(|| cluster.clone())
+    /// The lock on which a cluster's members elect, where it is known.
+    pub fn leader_lock(&self, cluster: &Name) -> Option<LeaderLock> {
+        match self.election {
+            Election::OnLease => Some(LeaderLock::Lease(cluster.clone())),
+            Election::OnAnnotations => Some(LeaderLock::Patroni(cluster.clone())),
+            Election::Elsewhere => None,
+        }
     }
 }
 
@@ -151,6 +161,8 @@ mod tests {
                 assert_eq!(selector::check(&format!("{members},{primary}")), Ok(()), "{}", scheme.word);
             }
         }
-        assert_eq!(Scheme::of("cloudnative-pg").unwrap().leader_lease(&cluster), Some(cluster));
+        let lock = |word: &str| Scheme::of(word).unwrap().leader_lock(&cluster);
+        assert_eq!(lock("cloudnative-pg"), Some(LeaderLock::Lease(cluster.clone())));
+        assert_eq!(lock("patroni"), Some(LeaderLock::Patroni(cluster.clone())));
     }
 }

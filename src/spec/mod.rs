@@ -9,6 +9,7 @@ pub mod check;
 pub mod estate;
 pub mod experiment;
 mod fit;
+pub mod leader_lock;
 pub mod load;
 pub mod manager;
 mod mask;

@@ -278,6 +278,25 @@ impl Reader {
         self.get_in(namespace, name).await
     }
 
+    /// The annotations of an object, if it is there; nothing else of it is read.
+    ///
+    /// # Errors
+    /// When the API cannot be asked.
+    pub async fn annotations<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ClusterError>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("get {} {namespace}/{name}", K::kind(&K::DynamicType::default()));
+        let found = self.timed(what, async { api.get_metadata_opt(name).await }).await?;
+        Ok(found.map(|object| object.metadata.annotations.unwrap_or_default()))
+    }
+
     /// A Secret, if it is there.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod deployments;
 pub mod door;
 pub mod helpers;
+mod leader;
 mod marks;
 pub mod patroni;
 mod pods_behind;

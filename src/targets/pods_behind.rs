@@ -6,7 +6,7 @@ use firedrill_core::sight::DeploymentView;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{ParseExpressionError, Selector, SelectorExt as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// How long pods may take to be ready before anybody asks what keeps them.
@@ -62,12 +62,8 @@ impl PodsBehind {
             self.gone = false;
         } else if !self.gone {
             let mut going = vec![0; counted.len()];
-            let selectors: Vec<Option<Selector>> = counted.iter().map(|(_, s)| selector(s).ok()).collect();
-            let take = |labels: &BTreeMap<String, String>| {
-                for (count, selector) in going.iter_mut().zip(&selectors) {
-                    *count += i32::from(selector.as_ref().is_some_and(|s| s.matches(labels)));
-                }
-            };
+            let selectors = Selectors::new(counted.iter().map(|(_, s)| s));
+            let take = |labels: &BTreeMap<String, String>| selectors.matching(labels, |at| going[at] += 1);
             reader.each_going_pod(namespace, take).await?;
             self.gone = going.iter().all(|count| *count == 0);
             for ((deployment, _), count) in counted.iter_mut().zip(going) {
@@ -103,6 +99,35 @@ impl PodsBehind {
         for (deployment, _) in counted.iter_mut().filter(|(d, _)| awaited(d) && d.trouble.is_none()) {
             deployment.trouble = self.troubles.get(&deployment.name).cloned();
         }
+    }
+}
+
+/// Many selectors, each asked only of pods that have the label by which it differs most from the others: thousands of pods
+/// against hundreds of selectors would be work of its own otherwise.
+struct Selectors<'a> {
+    by_label: HashMap<(&'a str, &'a str), Vec<(usize, Selector)>>,
+    /// Those that name no label with its value.
+    of_all: Vec<(usize, Selector)>,
+}
+
+impl<'a> Selectors<'a> {
+    fn new(all: impl Iterator<Item = &'a LabelSelector> + Clone) -> Self {
+        let labels = |s: &'a LabelSelector| s.match_labels.iter().flatten().map(|(k, v)| (k.as_str(), v.as_str()));
+        let mut shared: HashMap<(&str, &str), usize> = HashMap::new();
+        all.clone().flat_map(labels).for_each(|label| *shared.entry(label).or_default() += 1);
+        let mut this = Self { by_label: HashMap::new(), of_all: Vec::new() };
+        for (at, of) in all.enumerate() {
+            let Ok(selector) = selector(of) else { continue };
+            let rarest = labels(of).min_by_key(|label| shared[label]);
+            rarest.map_or(&mut this.of_all, |label| this.by_label.entry(label).or_default()).push((at, selector));
+        }
+        this
+    }
+
+    /// Tells the place of each selector that matches these labels.
+    fn matching(&self, labels: &BTreeMap<String, String>, tell: impl FnMut(usize)) {
+        let named = labels.iter().filter_map(|(k, v)| self.by_label.get(&(k.as_str(), v.as_str()))).flatten();
+        named.chain(&self.of_all).filter(|(_, selector)| selector.matches(labels)).map(|(at, _)| *at).for_each(tell);
     }
 }
 
@@ -150,6 +175,34 @@ mod tests {
         let state = json!({ "waiting": { "reason": reason, "message": message } });
         json!({ "containerStatuses": [{ "name": "web", "image": "web:2", "imageID": "", "ready": false,
             "restartCount": 0, "state": state }] })
+    }
+
+    #[test]
+    fn a_selector_matches_the_same_pods_among_others_as_alone() {
+        let of = |text: Value| serde_json::from_value::<LabelSelector>(text).unwrap();
+        let one_of = json!([{ "key": "app", "operator": "In", "values": ["cart", "web"] }]);
+        let selectors = [
+            of(json!({ "matchLabels": { "app": "web", "part": "shop" } })),
+            of(json!({ "matchLabels": { "app": "cart", "part": "shop" } })),
+            of(json!({ "matchLabels": { "app": "web" }, "matchExpressions": [{ "key": "tier", "operator": "Exists" }] })),
+            of(json!({ "matchExpressions": one_of })),
+            of(json!({})),
+        ];
+        let among = Selectors::new(selectors.iter());
+        for part in ["shop", "bank", ""] {
+            for app in ["web", "cart", "stock", ""] {
+                for tier in ["front", ""] {
+                    let pairs = [("part", part), ("app", app), ("tier", tier)];
+                    let labels = pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (String::from(*k), String::from(*v)));
+                    let labels: BTreeMap<String, String> = labels.collect();
+                    let alone = (0..selectors.len()).filter(|at| selector(&selectors[*at]).unwrap().matches(&labels));
+                    let mut told = Vec::new();
+                    among.matching(&labels, |at| told.push(at));
+                    told.sort_unstable();
+                    assert_eq!(told, alone.collect::<Vec<_>>(), "{labels:?}");
+                }
+            }
+        }
     }
 
     #[test]

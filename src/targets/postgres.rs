@@ -1,4 +1,4 @@
-//! Looking at a PostgreSQL cluster in pods: what its labels say, what its Lease says, and what each member says itself.
+//! Looking at a PostgreSQL cluster in pods: what its labels say, what its leader's lock says, and what each member says itself.
 
 use crate::probes::detour::Detour;
 use crate::spec::estate::{PostgresTarget, Reach};
@@ -6,6 +6,7 @@ use crate::spec::primary_rule::PrimaryRule;
 use crate::targets::aim::{Aim, Place};
 use crate::targets::cluster::{ClusterError, Reader};
 use crate::targets::door::Door;
+use crate::targets::leader;
 use crate::targets::marks::{self, Claim};
 use crate::targets::patroni;
 use firedrill_core::sight::{Member, PostgresView, Server, Sight, Standby, TargetView};
@@ -77,13 +78,11 @@ impl PostgresEyes {
         let from_ns = crate::clock::now();
         let namespace = self.target.namespace.as_str();
         let pods = self.reader.pods(namespace, &self.target.members).await?;
-        let leader = match &self.target.leader_lease {
+        let lock = match &self.target.leader_lock {
             None => None,
-            Some(lease) => Some(match self.reader.lease(namespace, lease.as_str()).await? {
-                Some(found) => Known::Known(found.spec.and_then(|s| s.holder_identity).unwrap_or_default()),
-                None => Known::Unknown(format!("the Lease {lease} is not there")),
-            }),
+            Some(lock) => Some(leader::look(&self.reader, namespace, lock).await?),
         };
+        let term = lock.as_ref().and_then(|lock| lock.term.clone());
         let labelled: HashSet<String> = match &self.target.primary {
             PrimaryRule::Label(primary) => {
                 let both = format!("{},{primary}", self.target.members);
@@ -119,7 +118,7 @@ impl PostgresEyes {
             claims.push(answer.claim);
         }
         marks::mark(&mut members, &claims);
-        let view = TargetView::Postgres(PostgresView { members, leader });
+        let view = TargetView::Postgres(PostgresView { members, leader: lock.map(|lock| lock.holder), term });
         Ok(Sight { target: self.name.clone(), from_ns, to_ns: crate::clock::now(), view })
     }
 }

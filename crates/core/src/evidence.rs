@@ -3,7 +3,7 @@
 use crate::exercised::{AckRun, Departure, Evidence, PrimarySeen};
 use crate::sample::{Outcome, Sample};
 use crate::sight::{Member, PostgresView, Server, Sight, TargetView};
-use crate::time::{Known, Moment, Mono};
+use crate::time::{Known, Moment, Mono, Nanos};
 
 /// Gathers the evidence about one target's primary. `sights` in the order they were taken, `request_ns` when the
 /// injection was about to be sent. Unknown when no primary was seen before it.
@@ -22,7 +22,7 @@ pub fn gather(sights: &[Sight], target: &str, request_ns: Mono, acknowledgements
         // It was seen before it went, and nobody has taken over since.
         after.clear();
     }
-    let departure = departure(&before, look, &later);
+    let departure = departure(&before, &looks, look, &later);
     Known::Known(Evidence { before, after, departure, parting: None, acknowledgements })
 }
 
@@ -60,19 +60,25 @@ fn primary_seen(look: &Look<'_>, member: &Member, server: &Server) -> PrimarySee
     }
 }
 
-fn departure(before: &PrimarySeen, last_before: &Look<'_>, later: &[&Look<'_>]) -> Known<Departure> {
+fn departure(
+    before: &PrimarySeen,
+    looks: &[Look<'_>],
+    last_before: &Look<'_>,
+    later: &[&Look<'_>],
+) -> Known<Departure> {
     let Some(gone) = later.iter().position(|look| look.without(before)) else {
         return Known::Unknown(format!("{} was never seen gone", before.member));
     };
     // It was there at some moment of the look before.
     let there_ns = gone.checked_sub(1).map_or(last_before.from_ns, |i| later[i].from_ns);
     let gone_moment = Moment::between(there_ns.min(later[gone].to_ns), later[gone].to_ns);
-    Known::Known(Departure { gone: gone_moment, released_ns: released(last_before, later, gone) })
+    Known::Known(Departure { gone: gone_moment, released_ns: released(looks, last_before, later, gone) })
 }
 
 /// Whether the lock was given up. An empty holder was written by the holder itself; a lock still in the old holder's
-/// name once that is gone was not. Between two looks both could be overlooked.
-fn released(last_before: &Look<'_>, later: &[&Look<'_>], gone: usize) -> Known<Option<Mono>> {
+/// name once that is gone was not. Between two looks both could be overlooked; but who has the lock while it would still be
+/// the old holder's was given it.
+fn released(looks: &[Look<'_>], last_before: &Look<'_>, later: &[&Look<'_>], gone: usize) -> Known<Option<Mono>> {
     let Some(Known::Known(old)) = &last_before.view.leader else {
         return Known::Unknown("no leader's lock was seen before the injection".to_owned());
     };
@@ -81,11 +87,31 @@ fn released(last_before: &Look<'_>, later: &[&Look<'_>], gone: usize) -> Known<O
             Some(Known::Known(holder)) if holder.is_empty() => return Known::Known(Some(look.to_ns)),
             Some(Known::Known(holder)) if holder == old && i >= gone && !old.is_empty() => return Known::Known(None),
             Some(Known::Known(holder)) if holder == old => {}
-            Some(Known::Known(_)) => break,
+            Some(Known::Known(_)) => {
+                let held_until = held_until(looks, old, look.to_ns);
+                if held_until.is_some_and(|until| look.to_ns < until) {
+                    return Known::Known(Some(look.to_ns));
+                }
+                break;
+            }
             Some(Known::Unknown(_)) | None => {}
         }
     }
     Known::Unknown("between two looks the lock changed hands".to_owned())
+}
+
+/// How long the lock was certainly its holder's, from what was seen until `until_ns`: it was renewed after the look that did
+/// not show the newest renewal yet, and lasts from there.
+fn held_until(looks: &[Look<'_>], holder: &str, until_ns: Mono) -> Option<Mono> {
+    let read = looks.iter().filter(|l| l.to_ns < until_ns).filter_map(|l| {
+        let Some(Known::Known(by)) = &l.view.leader else { return None };
+        Some((l.from_ns, by, l.view.term.as_ref()?))
+    });
+    let read: Vec<_> = read.collect();
+    let newest = read.iter().rev().find(|(_, by, _)| by.as_str() == holder)?.2;
+    let first = read.iter().position(|(_, _, term)| term.renewed == newest.renewed)?;
+    let not_yet_ns = read[first.checked_sub(1)?].0;
+    Some(not_yet_ns.plus(Nanos(u64::from(newest.lasts_s) * 1_000_000_000)))
 }
 
 /// The runs of acknowledgements by one server on one timeline, over all ledger streams. Each stream comes with its
@@ -113,6 +139,7 @@ pub fn ack_runs(streams: &[(&[Sample], &[String])]) -> Vec<AckRun> {
 mod tests {
     use super::*;
     use crate::exercised::{Exercised, name};
+    use crate::sight::Term;
 
     fn member(pod: &str, uid: &str, said: Option<(bool, u32, &str)>) -> Member {
         let server = |(in_recovery, timeline, started): (bool, u32, &str)| Server {
@@ -140,7 +167,7 @@ mod tests {
 
     fn sight(at: u64, leader: Option<&str>, members: Vec<Member>) -> Sight {
         let leader = leader.map(|l| Known::Known(l.to_owned()));
-        let view = TargetView::Postgres(PostgresView { members, leader });
+        let view = TargetView::Postgres(PostgresView { members, leader, term: None });
         Sight { target: "orders-db".into(), from_ns: Mono(at), to_ns: Mono(at + 5), view }
     }
 
@@ -190,6 +217,35 @@ mod tests {
         let exercise = name(evidence.known().unwrap());
         assert!(matches!(exercise.what, Known::Unknown(_)));
         assert_eq!(exercise.promoted, Known::Known(true));
+    }
+
+    #[test]
+    fn a_lock_taken_before_its_term_was_over_was_given_up() {
+        let s = 1_000_000_000;
+        let look = |at: u64, leader: &str, renewed: &str, members: Vec<Member>| {
+            let mut sight = sight(at, Some(leader), members);
+            if let TargetView::Postgres(view) = &mut sight.view {
+                view.term = Some(Term { renewed: renewed.into(), lasts_s: 10 });
+            }
+            sight
+        };
+        let pair = || vec![old(), standby()];
+        let taken = |at: u64| {
+            let sights = [
+                look(s, "db-0", "first", pair()),
+                look(3 * s, "db-0", "second", pair()),
+                look(4 * s, "db-0", "second", pair()),
+                look(at, "db-1", "third", vec![promoted()]),
+            ];
+            name(gather(&sights, "orders-db", Mono(5 * s), Vec::new()).known().unwrap()).what
+        };
+        // The second renewal came after the look at 1 s.
+        assert_eq!(taken(11 * s - 6), Known::Known(Exercised::HandOver));
+        assert!(matches!(taken(11 * s), Known::Unknown(_)), "it may have run out");
+        // Where the first renewal that was seen is the only one, nobody knows how old it was.
+        let sights = [look(s, "db-0", "first", pair()), look(6 * s, "db-1", "second", vec![promoted()])];
+        let what = name(gather(&sights, "orders-db", Mono(5 * s), Vec::new()).known().unwrap()).what;
+        assert!(matches!(what, Known::Unknown(_)), "{what:?}");
     }
 
     #[test]

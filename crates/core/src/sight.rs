@@ -34,8 +34,20 @@ pub enum TargetView {
 pub struct PostgresView {
     /// Its member pods, by name.
     pub members: Vec<Member>,
-    /// Who holds the failover manager's Lease, when the estate names one; empty text when it was given up.
+    /// Who holds the failover manager's lock, when the estate names one; empty text when it was given up.
     pub leader: Option<Known<String>>,
+    /// How long the holder has it, where the lock says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Term>,
+}
+
+/// How long a lock is its holder's: nobody else takes it sooner, unless the holder gives it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Term {
+    /// When the holder says that it renewed it, as text: another value is another renewal.
+    pub renewed: String,
+    /// How long it lasts from there, seconds.
+    pub lasts_s: u32,
 }
 
 /// One member pod of a PostgreSQL cluster.

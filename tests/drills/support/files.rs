@@ -29,7 +29,7 @@ targets:
       namespace: {namespace}
       members: app={set}
       primary: role=primary
-      leader-lease: postgresql-leader
+      leader-lock: {{ lease: postgresql-leader }}
       url: {{ secret: {namespace}/{secret} }}
       port: {port}
       agent: {{ image: firedrill, namespace: agents, service-account: agent }}

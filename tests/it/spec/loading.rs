@@ -50,8 +50,9 @@ fn a_failover_manager_stands_for_its_labels() {
         assert_eq!((db.namespace.as_str(), db.port), ("shop", 5432));
         assert!(db.members.contains("=orders"), "{db:?}");
         let primary = serde_json::to_string(&db.primary).unwrap();
-        let lease = db.leader_lease.as_ref().map(|l| format!(", leader-lease: {l}")).unwrap_or_default();
-        let written = format!("namespace: shop, members: {:?}, primary: {primary}{lease}", db.members);
+        let lock = db.leader_lock.as_ref().map(|l| format!(", leader-lock: {}", serde_json::to_string(l).unwrap()));
+        let lock = lock.unwrap_or_default();
+        let written = format!("namespace: shop, members: {:?}, primary: {primary}{lock}", db.members);
         assert_eq!(target(&written), Target::Postgres(db), "{manager}");
     }
     let Target::Postgres(db) = target("patroni: { namespace: shop, cluster: orders }") else { panic!("no database") };

@@ -334,7 +334,7 @@ fn landing(case: &Case<'_>) -> Landing {
 fn not_held_long_enough(case: &Case<'_>) -> Option<String> {
     let (hold_ns, from) = match case.plan()?.heal {
         Heal::Undo { hold_ns, .. } => (hold_ns, case.drill.loss_seen),
-        Heal::Afterwards { hold_ns, .. } => (hold_ns, case.drill.injected.map(|(_, to)| to)),
+        Heal::Afterwards { hold_ns, .. } => (hold_ns, case.drill.held_since()),
         Heal::Itself | Heal::Promotion { .. } | Heal::Work => return None,
     };
     let held = from.zip(case.drill.heal_began).map(|(from, healed)| healed.since(from));

@@ -212,7 +212,7 @@ impl Drill {
                 .then(|| Event::UndoBegan("the drill is over".to_owned()));
         }
         if let Heal::Afterwards { release, hold_ns } = &plan.heal
-            && let ControlFlow::Break(event) = self.tick_afterwards(release, injected_to.plus(*hold_ns), now)
+            && let ControlFlow::Break(event) = self.tick_afterwards(release, self.held_since().map(|since| since.plus(*hold_ns)), now)
         {
             return event;
         }
@@ -257,9 +257,16 @@ impl Drill {
         }
     }
 
+    /// Since when a fault that is let go afterwards is held: since it was seen, which may be long after it was answered, as
+    /// when the answer was lost and the request still came through.
+    pub(crate) fn held_since(&self) -> Option<Mono> {
+        let (_, answered) = self.injected?;
+        Some(answered.max(self.landed?))
+    }
+
     /// What is held until a time, and then let go, before anything counts as recovery.
-    fn tick_afterwards(&self, release: &[StepId], until: Mono, now: Mono) -> ControlFlow<Option<Event>> {
-        if self.heal_began.is_none() && (now >= until || weakened(Rule::HoldAtLeast)) {
+    fn tick_afterwards(&self, release: &[StepId], until: Option<Mono>, now: Mono) -> ControlFlow<Option<Event>> {
+        if self.heal_began.is_none() && (until.is_some_and(|until| now >= until) || weakened(Rule::HoldAtLeast)) {
             return ControlFlow::Break(Some(Event::HealBegan));
         }
         if release.iter().any(|id| self.owed(*id) && self.hopeless(*id)) {
@@ -294,6 +301,8 @@ impl Drill {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::{Phase, StepState};
+    use crate::effect::Reply;
     use crate::sample::{StreamInfo, View};
     use crate::sight::{DeploymentView, DeploymentsView, PostgresView, Sight};
     use crate::simulation::Scenario;
@@ -337,6 +346,33 @@ mod tests {
         sight.view = TargetView::Deployments(DeploymentsView::default());
         drill.sights.insert("target".to_owned(), sight);
         assert_eq!(drill.tick_baseline(Mono(soon), &well), Some(Event::BaselineHeld));
+    }
+
+    #[test]
+    fn what_landed_late_is_held_as_long_as_what_landed_at_once() {
+        let (opening, plan) = Scenario::unmanaged().parts();
+        let Heal::Afterwards { hold_ns, .. } = plan.heal else { panic!("{:?}", plan.heal) };
+        // Its answer was lost, and it arrived later.
+        let (answered, landed) = (Mono(10), Mono(10 + hold_ns.0 / 2));
+        let lost = StepState {
+            phase: Phase::Replied(Reply::Unknown("no answer".to_owned())),
+            intended_in: 1,
+            conflicts: 0,
+            seen_ours: false,
+            failures: 0,
+            failed_at: Mono(0),
+        };
+        let drill = Drill {
+            steps: vec![lost; plan.steps.len()],
+            opening: Some(Arc::new(opening)),
+            plan: Some(Arc::new(plan)),
+            baseline_held: true,
+            injected: Some((Mono(1), answered)),
+            landed: Some(landed),
+            ..Drill::default()
+        };
+        assert_eq!(drill.tick(answered.plus(hold_ns), &[]), None);
+        assert_eq!(drill.tick(landed.plus(hold_ns), &[]), Some(Event::HealBegan));
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Scenario {
             };
             members.push(member("db-0", uid, !moved));
         }
-        PostgresView { members, leader: None }
+        PostgresView { members, ..PostgresView::default() }
     }
 }
 
