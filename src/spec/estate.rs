@@ -198,8 +198,7 @@ impl TryFrom<PostgresYaml> for PostgresTarget {
     type Error = &'static str;
 
     fn try_from(yaml: PostgresYaml) -> Result<Self, Self::Error> {
-        let PostgresYaml { namespace, members, primary, leader_lock, url, port, reach, patroni_port, agent, .. } =
-            yaml;
+        let PostgresYaml { namespace, members, primary, leader_lock, url, port, reach, patroni_port, agent, .. } = yaml;
         let managers = [
             ("patroni", yaml.patroni),
             ("cloudnative-pg", yaml.cloudnative_pg),

@@ -184,7 +184,9 @@ mod tests {
         let selectors = [
             of(json!({ "matchLabels": { "app": "web", "part": "shop" } })),
             of(json!({ "matchLabels": { "app": "cart", "part": "shop" } })),
-            of(json!({ "matchLabels": { "app": "web" }, "matchExpressions": [{ "key": "tier", "operator": "Exists" }] })),
+            of(
+                json!({ "matchLabels": { "app": "web" }, "matchExpressions": [{ "key": "tier", "operator": "Exists" }] }),
+            ),
             of(json!({ "matchExpressions": one_of })),
             of(json!({})),
         ];
@@ -193,7 +195,8 @@ mod tests {
             for app in ["web", "cart", "stock", ""] {
                 for tier in ["front", ""] {
                     let pairs = [("part", part), ("app", app), ("tier", tier)];
-                    let labels = pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (String::from(*k), String::from(*v)));
+                    let labels =
+                        pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (String::from(*k), String::from(*v)));
                     let labels: BTreeMap<String, String> = labels.collect();
                     let alone = (0..selectors.len()).filter(|at| selector(&selectors[*at]).unwrap().matches(&labels));
                     let mut told = Vec::new();

@@ -82,7 +82,7 @@ impl PostgresEyes {
             None => None,
             Some(lock) => Some(leader::look(&self.reader, namespace, lock).await?),
         };
-        let term = lock.as_ref().and_then(|lock| lock.term.clone());
+        let term = lock.as_ref().and_then(|lock| lock.term.clone().map(Box::new));
         let labelled: HashSet<String> = match &self.target.primary {
             PrimaryRule::Label(primary) => {
                 let both = format!("{},{primary}", self.target.members);

@@ -105,7 +105,7 @@ fn released(looks: &[Look<'_>], last_before: &Look<'_>, later: &[&Look<'_>], gon
 fn held_until(looks: &[Look<'_>], holder: &str, until_ns: Mono) -> Option<Mono> {
     let read = looks.iter().filter(|l| l.to_ns < until_ns).filter_map(|l| {
         let Some(Known::Known(by)) = &l.view.leader else { return None };
-        Some((l.from_ns, by, l.view.term.as_ref()?))
+        Some((l.from_ns, by, l.view.term.as_deref()?))
     });
     let read: Vec<_> = read.collect();
     let newest = read.iter().rev().find(|(_, by, _)| by.as_str() == holder)?.2;
@@ -225,7 +225,7 @@ mod tests {
         let look = |at: u64, leader: &str, renewed: &str, members: Vec<Member>| {
             let mut sight = sight(at, Some(leader), members);
             if let TargetView::Postgres(view) = &mut sight.view {
-                view.term = Some(Term { renewed: renewed.into(), lasts_s: 10 });
+                view.term = Some(Box::new(Term { renewed: renewed.into(), lasts_s: 10 }));
             }
             sight
         };

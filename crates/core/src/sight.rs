@@ -38,7 +38,7 @@ pub struct PostgresView {
     pub leader: Option<Known<String>>,
     /// How long the holder has it, where the lock says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub term: Option<Term>,
+    pub term: Option<Box<Term>>,
 }
 
 /// How long a lock is its holder's: nobody else takes it sooner, unless the holder gives it up.

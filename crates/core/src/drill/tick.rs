@@ -212,7 +212,8 @@ impl Drill {
                 .then(|| Event::UndoBegan("the drill is over".to_owned()));
         }
         if let Heal::Afterwards { release, hold_ns } = &plan.heal
-            && let ControlFlow::Break(event) = self.tick_afterwards(release, self.held_since().map(|since| since.plus(*hold_ns)), now)
+            && let ControlFlow::Break(event) =
+                self.tick_afterwards(release, self.held_since().map(|since| since.plus(*hold_ns)), now)
         {
             return event;
         }

@@ -24,9 +24,9 @@ fn effects_survive_every_schedule() {
 }
 
 #[test]
-fn whole_drills_survive_every_move() {
+fn whole_drills_survive_every_schedule() {
     for scenario in Scenario::wholes() {
-        let found = sound(&scenario, 1);
+        let found = sound(&scenario, 2);
         assert!(found.schedules > 80.0, "the adversary did too little: {} schedules", found.schedules);
     }
 }
