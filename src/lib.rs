@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! cli       words in, exit code out; the only place that prints
+//! page      the daemon's page, metrics and health, on loopback
+//! daemon    begins drills on time, and accounts for every firing
 //! doctor    whether what drills need is there: files, rights, secrets, servers, programs
 //! agent     what this program does in a pod on a target's node: kills or stops one container's processes
 //! runner    one order of events, each durable before it counts; a crew that does what the core's `next` says
@@ -13,6 +15,7 @@
 //! guards    what must hold before anything is touched
 //! targets   finding and looking, read-only by type
 //! scratch   a throwaway PostgreSQL that ends with its runner
+//! halt      the file that stops every runner beside it
 //! store     the journal, and the permits that only it gives
 //! filers    where reports go
 //! render    a report as HTML, Markdown, JUnit, JSON, terminal
@@ -30,11 +33,14 @@
 
 pub mod agent;
 pub mod cli;
+pub mod daemon;
 pub mod doctor;
 pub mod effects;
 pub mod faults;
 pub mod filers;
 pub mod guards;
+pub mod halt;
+pub mod page;
 pub mod render;
 pub mod runner;
 pub mod scratch;

@@ -28,10 +28,10 @@ impl Check {
     }
 }
 
-/// The JSON Schemas of estates, experiments and reports.
+/// The JSON Schemas of estates, experiments, a daemon's configuration and reports.
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// Only this one: `estate`, `experiment` or `report`
+    /// Only this one: `estate`, `experiment`, `daemon` or `report`
     name: Option<String>,
     /// Write them into this directory instead of printing them
     #[arg(long, value_name = "DIR")]
@@ -46,7 +46,7 @@ impl Schema {
             Some(name) => all.into_iter().filter(|(file, _)| file.strip_suffix(".schema.json") == Some(name)).collect(),
         };
         if chosen.is_empty() {
-            out::error("there is no schema of that name; there are `estate`, `experiment` and `report`");
+            out::error("there is no schema of that name; there are `estate`, `experiment`, `daemon` and `report`");
             return Exit::Usage;
         }
         for (file, schema) in chosen {

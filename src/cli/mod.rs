@@ -1,13 +1,16 @@
 //! The command line: words in, exit code out. The only place that prints.
 
 mod check;
+mod daemon;
 mod dead_man;
 mod demo;
 mod doctor;
 mod exit;
 mod file;
+mod halt;
 mod live;
 mod logging;
+mod next;
 mod out;
 mod plan;
 mod records;
@@ -50,6 +53,14 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Run the drill of an experiment
     Run(run::Run),
+    /// Run drills on time, for years
+    Daemon(daemon::Daemon),
+    /// When drills are due
+    Next(next::Next),
+    /// No injection anywhere until resumed; what is under way is undone
+    Halt(halt::Halt),
+    /// Lift the halt
+    Resume(halt::Resume),
     /// Put back what is still owed of drills whose runner died, and report them
     Undo(undo::Undo),
     /// What is under way, and what is owed
@@ -142,6 +153,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(c) => runtime(|| c.go(&setting)),
         Command::Doctor(c) => runtime(|| c.go(&setting)),
         Command::Run(c) => runtime(|| c.go(&setting)),
+        Command::Daemon(c) => serving(|| c.go(&setting)),
+        Command::Next(c) => c.go(&setting),
+        Command::Halt(c) => c.go(&setting),
+        Command::Resume(_) => halt::Resume::go(&setting),
         Command::Undo(c) => runtime(|| c.go(&setting)),
         Command::Status(c) => runtime(|| c.go(&setting)),
         Command::History(c) => runtime(|| c.go(&setting)),
@@ -162,7 +177,17 @@ async fn node_agent(agent: crate::agent::NodeAgent) -> Exit {
 }
 
 fn runtime<F: Future<Output = Exit>>(command: impl FnOnce() -> F) -> Exit {
-    logging::begin();
+    logging::begin(logging::QUIET);
+    on_threads(command)
+}
+
+/// The same, for what runs for years and is followed by its log.
+fn serving<F: Future<Output = Exit>>(command: impl FnOnce() -> F) -> Exit {
+    logging::begin(logging::FOLLOWED);
+    on_threads(command)
+}
+
+fn on_threads<F: Future<Output = Exit>>(command: impl FnOnce() -> F) -> Exit {
     signals::die_with_parent();
     match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime.block_on(command()),

@@ -4,12 +4,13 @@ use crate::cli::exit::Exit;
 use crate::cli::run::failed;
 use crate::cli::{Form, Setting, out};
 use crate::probes::ledger_table;
-use crate::runner::{self, RunError};
+use crate::runner::{self, Order, RunError};
 use crate::spec::load;
 use clap::Args;
 use firedrill_core::drill::Surveyed;
 use firedrill_core::effect::{Effect, Fence};
 use firedrill_core::plan::Plan as DrillPlan;
+use firedrill_core::report::Trigger;
 use firedrill_core::time::Known;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -42,7 +43,9 @@ impl Plan {
 
     async fn plan(&self, setting: &Setting) -> Result<Surveyed, RunError> {
         let estate = load::find_estate(&self.experiment, self.estate.as_deref())?;
-        let prepared = runner::prepare(&self.experiment, &estate, "a plan", &setting.state_dir()).await?;
+        let order = Order::read(&self.experiment, &estate)?;
+        let by = Trigger::Hand("a plan".to_owned());
+        let prepared = runner::prepare(order, runner::new_drill(), by, &setting.state_dir()).await?;
         Ok(prepared.fault().survey(&prepared.scene).await)
     }
 }

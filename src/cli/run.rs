@@ -2,12 +2,11 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::{Setting, file, live, out, signals, undo};
-use crate::runner::{self, RunError};
+use crate::runner::{self, Order, RunError};
 use crate::spec::load;
-use crate::store::{DrillLock, Journal};
+use crate::store::Journal;
 use clap::Args;
-use firedrill_core::drill::Drill;
-use firedrill_core::event::Event;
+use firedrill_core::report::Trigger;
 use std::path::PathBuf;
 use tokio::sync::watch;
 
@@ -36,7 +35,7 @@ impl Run {
     async fn run(&self, setting: &Setting) -> Result<Exit, RunError> {
         let estate = load::find_estate(&self.experiment, self.estate.as_deref())?;
         // The files are read before the journal is opened: a typo needs no state directory.
-        load::load(&self.experiment, &estate)?;
+        let order = Order::read(&self.experiment, &estate)?;
         let journal = Journal::open(&setting.state_dir()).await?;
         let (pictures, shown) = watch::channel(runner::progress::Picture::default());
         let abort = signals::abort_token(shown.clone(), setting.state_dir());
@@ -52,16 +51,11 @@ impl Run {
         if left == Exit::Residue {
             return Ok(left);
         }
-        let prepared = runner::prepare(&self.experiment, &estate, &trigger(), journal.dir()).await?;
+        let prepared = runner::prepare(order, runner::new_drill(), trigger(), journal.dir()).await?;
         let id = prepared.opening.drill.clone();
         let to = prepared.scene.loaded.estate.file.clone();
-        let Some(lock) = lock(&journal, &id)? else { return Err(RunError::Held(id)) };
+        let (drill, lock) = runner::open(&journal, &prepared).await?;
         let screen = live::begin(shown, &prepared, setting.form);
-        let mut drill = Drill::default();
-        let opened = Event::Opened(Box::new(prepared.opening.clone()));
-        runner::points::reached("before open");
-        journal.append(&mut drill, &crate::clock::stamp(), vec![opened]).await?;
-        runner::points::reached("after open");
         let finish = runner::run_drill(prepared, drill, &journal, abort, pictures).await;
         screen.end().await;
         let finish = finish?;
@@ -73,14 +67,14 @@ impl Run {
     }
 }
 
-fn lock(journal: &Journal, id: &str) -> Result<Option<DrillLock>, RunError> {
-    DrillLock::take(journal.dir(), id).map_err(|source| RunError::Lock { path: journal.dir().to_owned(), source })
+/// Who ran it, as far as the machine knows.
+fn trigger() -> Trigger {
+    Trigger::Hand(format!("{}, by hand", person()))
 }
 
-/// Who ran it, as far as the machine knows.
-fn trigger() -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
-    format!("{user}, by hand")
+/// The name of whoever types, as far as the machine knows it.
+pub(crate) fn person() -> String {
+    std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned())
 }
 
 /// Says why a drill could not be run, and gives the exit code.

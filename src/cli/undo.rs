@@ -3,10 +3,8 @@
 use crate::cli::exit::Exit;
 use crate::cli::run::failed;
 use crate::cli::{Form, Setting, file, out, signals};
-use crate::filers::FilerSpec;
 use crate::runner::progress::Picture;
-use crate::runner::{self, RunError};
-use crate::spec::load;
+use crate::runner::{self, Dealt, Left, RunError, reporting};
 use crate::store::Journal;
 use clap::Args;
 use firedrill_core::drill::Drill;
@@ -56,42 +54,26 @@ pub(crate) async fn deal_with_the_dead(
     out_dir: Option<&Path>,
 ) -> Result<Exit, RunError> {
     let mut worst = Exit::Pass;
-    for recovered in runner::recover(journal, why, abort, pictures).await? {
-        let intro = format!("drill {} ({}) was left open by a runner that died", recovered.drill, recovered.experiment);
-        out::aside(&format!("{intro}: taken over\n"));
-        match recovered.finish {
-            Ok(finish) => {
-                let to = estate_filers(&finish.drill);
-                let (report, filed) = file::report(journal, &recovered.drill, &to, out_dir).await?;
-                file::tell(&report, &filed, setting);
-                if finish.drill.closed {
-                    recovered.hold.retire(journal.dir(), &recovered.drill);
-                } else {
-                    worst = worst.worst(Exit::Residue);
-                }
+    let filers = |drill: &Drill| file::filers(&reporting::estate_filers(drill), out_dir);
+    for Dealt { drill, experiment, left, reported, closed } in
+        runner::deal_with_the_dead(journal, why, abort, pictures, filers).await?
+    {
+        let intro = match left {
+            Left::Open => format!("drill {drill} ({experiment}) was left open by a runner that died"),
+            Left::Unreported => format!("drill {drill} ({experiment}) was not reported by its runner: it is now"),
+        };
+        match reported {
+            Ok(reported) => {
+                let taken_over = if left == Left::Open { ": taken over" } else { "" };
+                out::aside(&format!("{intro}{taken_over}\n"));
+                reported.unfiled.iter().for_each(|why| out::error(why));
+                file::tell(&reported.report, &reported.filed, setting);
             }
-            Err(e) => {
-                out::error(&format!("{intro}, and could not be dealt with: {e}"));
-                worst = worst.worst(Exit::Residue);
-            }
+            Err(e) => out::error(&format!("{intro}, and could not be dealt with: {e}")),
+        }
+        if !closed {
+            worst = worst.worst(Exit::Residue);
         }
     }
-    for (drill, hold) in runner::unreported(journal).await? {
-        let Some(opening) = &drill.opening else { continue };
-        out::aside(&format!(
-            "drill {} ({}) was not reported by its runner: it is now\n",
-            opening.drill, opening.experiment
-        ));
-        let (report, filed) = file::report(journal, &opening.drill, &estate_filers(&drill), out_dir).await?;
-        file::tell(&report, &filed, setting);
-        hold.retire(journal.dir(), &opening.drill);
-    }
     Ok(worst)
-}
-
-/// Where the estate of a drill wants reports, from the journal's own copy of it.
-fn estate_filers(drill: &Drill) -> Vec<FilerSpec> {
-    let source = drill.opening.as_ref().and_then(|o| o.sources.iter().find(|s| s.role == "estate"));
-    let parsed = source.and_then(|s| load::parse_estate(&s.path, s.text.as_bytes()).ok());
-    parsed.map(|e| e.value.file).unwrap_or_default()
 }

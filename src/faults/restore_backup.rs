@@ -119,7 +119,7 @@ impl Fault for RestoreBackup {
     }
 
     async fn look_around(&self, scene: &Scene, preflight: &mut Preflight) -> Result<Option<Plan>, Refusal> {
-        common::window(scene, preflight, jiff::Timestamp::now());
+        common::times(scene, preflight, jiff::Timestamp::now());
         let place = self.look_at_store(scene, preflight).await?;
         let dir = self.scratch_parent(scene)?.join(format!("firedrill-scratch-{}", scene.drill));
         let mut steps = arming::steps(scene, None);

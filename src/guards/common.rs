@@ -3,7 +3,8 @@
 
 use crate::guards::preflight::Preflight;
 use crate::guards::reach;
-use crate::targets::cluster::{ALLOW_ANNOTATION, ClusterError, Reader, Right};
+use crate::halt::Halt;
+use crate::targets::cluster::{ALLOW_ANNOTATION, ClusterError, HALT_ANNOTATION, Reader, Right};
 use crate::targets::scene::Scene;
 use firedrill_core::effect::{Kind, ObjectRef};
 use firedrill_core::event::Refusal;
@@ -24,8 +25,24 @@ pub fn unseen(error: &ClusterError) -> Refusal {
     Refusal::new(error.to_string(), "Nothing is done to a target that cannot be seen. See that the API is reachable.")
 }
 
-/// The window of the estate: now must be within it.
-pub fn window(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
+/// The time must be right: no halt stands, and now is within the window of the estate and outside of its blackouts.
+pub fn times(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
+    halt(scene, preflight);
+    window(scene, preflight, now);
+    blackouts(scene, preflight, now);
+}
+
+fn halt(scene: &Scene, preflight: &mut Preflight) {
+    let file = Halt::file(&scene.state_dir);
+    let (found, ok) = match Halt::read(&scene.state_dir) {
+        Ok(None) => ("nothing halts".to_owned(), Known::Known(true)),
+        Ok(Some(halt)) => (halt.words(), Known::Known(false)),
+        Err(e) => (e.to_string(), Known::Unknown(format!("{}: {e}", file.display()))),
+    };
+    preflight.require("halt", "none", found, ok, "Lift it when it is time to: firedrill resume.");
+}
+
+fn window(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
     let Some(text) = &scene.loaded.estate.window else { return };
     let ok = match text.parse::<firedrill_core::window::Window>() {
         Ok(window) => Known::Known(window.contains(now)),
@@ -33,6 +50,15 @@ pub fn window(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
     };
     let help = format!("Wait for the window, or change it in {}.", scene.place("window"));
     preflight.require("window of the estate", text, now.to_string(), ok, help);
+}
+
+fn blackouts(scene: &Scene, preflight: &mut Preflight, now: jiff::Timestamp) {
+    let Ok(blackouts) = scene.loaded.estate.blackouts() else { return };
+    for blackout in blackouts {
+        let help = format!("Wait until {}, or change it in {}.", blackout.until(), scene.place("blackouts"));
+        let ok = Known::Known(!blackout.contains(now));
+        preflight.require("blackout of the estate", format!("not in {blackout}"), now.to_string(), ok, help);
+    }
 }
 
 /// The namespace must be there, not be going away, and allow the fault by its own annotation, whatever the files say.
@@ -52,6 +78,10 @@ pub async fn namespace(
         return Ok(None);
     };
     let leaving = found.metadata.deletion_timestamp.is_some();
+    let halted = found.metadata.annotations.as_ref().and_then(|a| a.get(HALT_ANNOTATION));
+    let shown = halted.cloned().unwrap_or_else(|| "no annotation".to_owned());
+    let help = format!("Who halted the namespace lifts it: kubectl annotate namespace {name} {HALT_ANNOTATION}-");
+    preflight.require("halt of the namespace", "none", shown, Known::Known(halted.is_none()), help);
     let state = if leaving { "being deleted" } else { "there" };
     preflight.require("namespace", "there", state, Known::Known(!leaving), "Wait, or choose another target.");
     let allow = found.metadata.annotations.as_ref().and_then(|a| a.get(ALLOW_ANNOTATION)).cloned();
@@ -97,7 +127,7 @@ pub async fn admit(
 ) -> Result<Option<String>, Refusal> {
     let reader = scene.reader()?;
     let unseen = |e: ClusterError| unseen(&e);
-    window(scene, preflight, jiff::Timestamp::now());
+    times(scene, preflight, jiff::Timestamp::now());
     let uid = namespace(reader, preflight, name, words).await.map_err(unseen)?;
     if preflight.refused() {
         return Ok(None);

@@ -1,6 +1,7 @@
 //! The dispatcher: everything that happens, in one order, written down before it counts.
 
 use crate::runner::crew::{Crew, Message};
+use crate::runner::halt::{HaltWatch, Order};
 use crate::runner::opening::{Prepared, RunError};
 use crate::runner::points;
 use crate::runner::progress::{self, Picture};
@@ -49,10 +50,12 @@ pub async fn run_drill(
     let (out, inbox) = mpsc::unbounded_channel();
     let fault = prepared.fault().clone();
     let opened = drill.took_over.unwrap_or_else(crate::clock::now);
+    let halt = HaltWatch::begin(&prepared.scene);
     let crew = Crew::new(prepared.scene, prepared.hands, fault, out);
     let mut dispatcher = Dispatcher {
         journal,
         drill,
+        halt,
         crew,
         inbox,
         streams: Streams::default(),
@@ -85,6 +88,7 @@ pub async fn run_drill(
 struct Dispatcher<'a> {
     journal: &'a Journal,
     drill: Drill,
+    halt: HaltWatch,
     crew: Crew,
     inbox: mpsc::UnboundedReceiver<Message>,
     streams: Streams,
@@ -101,8 +105,8 @@ struct Dispatcher<'a> {
 impl Dispatcher<'_> {
     async fn run(&mut self, abort: &CancellationToken) -> Result<End, AppendError> {
         loop {
-            if abort.is_cancelled() && self.drill.abort.is_none() {
-                self.hear(Input::Abort("a signal to this runner".to_owned())).await?;
+            if let Some(by) = self.stopped_by(abort) {
+                self.hear(Input::Abort(by)).await?;
             }
             while let Some(event) = self.drill.tick(crate::clock::now(), &self.streams.now()) {
                 self.append(vec![event]).await?;
@@ -130,6 +134,23 @@ impl Dispatcher<'_> {
                     }
                 };
             }
+        }
+    }
+
+    /// Who or what stops the drill now, when it is not stopped already.
+    fn stopped_by(&self, abort: &CancellationToken) -> Option<String> {
+        if self.drill.abort.is_some() || self.drill.undoing.is_some() {
+            return None;
+        }
+        if abort.is_cancelled() {
+            return Some("a signal to this runner".to_owned());
+        }
+        match self.halt.order() {
+            Order::GoOn => None,
+            // The preflight asks too, and refuses.
+            Order::Stop(why) => self.drill.plan.is_some().then_some(why),
+            // Before there is a plan nothing can be injected, and once all is, stopping would only measure less.
+            Order::InjectNothing(why) => self.drill.injection_lies_ahead().then_some(why),
         }
     }
 

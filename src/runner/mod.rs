@@ -4,12 +4,16 @@
 mod asking;
 mod crew;
 mod dispatcher;
+mod halt;
+mod left_behind;
 mod opening;
 pub mod points;
 pub mod progress;
 mod recovery;
+pub mod reporting;
 mod streams;
 
 pub use dispatcher::{Finish, run_drill};
-pub use opening::{Prepared, RunError, named, needs_cluster, prepare, reopen};
+pub use left_behind::{Dealt, Left, deal_with_the_dead};
+pub use opening::{Order, Prepared, RunError, named, needs_cluster, new_drill, open, prepare, reopen, source};
 pub use recovery::{Recovered, recover, unreported};

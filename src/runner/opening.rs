@@ -3,19 +3,22 @@
 use crate::effects::Hands;
 use crate::faults::{FaultSpec, Reach};
 use crate::probes::ProbeSpec;
+use crate::runner::points;
 use crate::spec::estate::{self, Target};
 use crate::spec::experiment::{Expect, Recover};
 use crate::spec::load::{self, Loaded};
 use crate::spec::problem::Problems;
 use crate::spec::scalar::{Name, SecretRef, Span};
-use crate::store::{Journal, JournalError};
+use crate::store::{DrillLock, Journal, JournalError};
 use crate::targets::cluster::{self, Cluster, ClusterError};
 use crate::targets::route::{Route, RouteError};
 use crate::targets::scene::Scene;
 use crate::targets::secrets::{self, SecretError};
 use firedrill_core::digest::Digest;
-use firedrill_core::event::{AbortRule, Brief, Objectives, Opening, Settings, Source};
+use firedrill_core::drill::Drill;
+use firedrill_core::event::{AbortRule, Brief, Event, Objectives, Opening, Settings, Source};
 use firedrill_core::exercised::Expected;
+use firedrill_core::report::Trigger;
 use firedrill_core::time::Nanos;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -103,19 +106,55 @@ pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Reads an experiment and its estate, and makes everything ready for a new drill.
+/// What a drill is made of: an experiment and its estate, which were read and fit each other.
+#[derive(Clone, Debug)]
+pub struct Order {
+    loaded: Loaded,
+    sources: Vec<Source>,
+}
+
+impl Order {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn read(experiment: &Path, estate: &Path) -> Result<Self, RunError> {
+        let loaded = load::load(experiment, estate)?;
+        Ok(Self { loaded, sources: vec![source("experiment", experiment)?, source("estate", estate)?] })
+    }
+
+    /// Makes it of files that were read before, whatever has become of them since.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn of(sources: Vec<Source>) -> Result<Self, RunError> {
+        let of = |role: &str| sources.iter().find(|s| s.role == role);
+        let text = |s: Option<&Source>| s.map(|s| (s.path.clone(), s.text.clone())).unwrap_or_default();
+        let (experiment_path, experiment_text) = text(of("experiment"));
+        let (estate_path, estate_text) = text(of("estate"));
+        let experiment = load::parse_experiment(&experiment_path, experiment_text.as_bytes())?;
+        let estate = load::parse_estate(&estate_path, estate_text.as_bytes())?;
+        Ok(Self { loaded: load::resolve(experiment, estate)?, sources })
+    }
+}
+
+/// The id of a new drill: they sort by the time at which they were made.
+pub fn new_drill() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Makes everything ready for a new drill.
 ///
 /// # Errors
-/// When a file, a secret or the configuration of the cluster cannot be used. Nothing was changed.
-pub async fn prepare(experiment: &Path, estate: &Path, trigger: &str, state_dir: &Path) -> Result<Prepared, RunError> {
-    let loaded = load::load(experiment, estate)?;
-    let sources = vec![source("experiment", experiment)?, source("estate", estate)?];
+/// When a secret or the configuration of the cluster cannot be used. Nothing was changed.
+pub async fn prepare(order: Order, drill: String, trigger: Trigger, state_dir: &Path) -> Result<Prepared, RunError> {
+    let Order { loaded, sources } = order;
     let opening = Opening {
-        drill: Uuid::now_v7().to_string(),
+        drill,
         experiment: loaded.experiment.experiment.to_string(),
         fault: loaded.experiment.method.first().map(|f| f.word().to_owned()).unwrap_or_default(),
         environment: loaded.estate.environment.to_string(),
-        trigger: trigger.to_owned(),
+        trigger,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host(),
         settings: settings(&loaded),
@@ -125,21 +164,37 @@ pub async fn prepare(experiment: &Path, estate: &Path, trigger: &str, state_dir:
     build(opening, loaded, state_dir).await
 }
 
+/// Opens a drill: from here on it has a record, and ends with a report.
+///
+/// # Errors
+/// When it cannot be written down, or another process holds it.
+pub async fn open(journal: &Journal, prepared: &Prepared) -> Result<(Drill, DrillLock), RunError> {
+    let id = &prepared.opening.drill;
+    let held = DrillLock::take(journal.dir(), id);
+    let held = held.map_err(|source| RunError::Lock { path: journal.dir().to_owned(), source })?;
+    let lock = held.ok_or_else(|| RunError::Held(id.clone()))?;
+    let mut drill = Drill::default();
+    points::reached("before open");
+    let opened = Event::Opened(Box::new(prepared.opening.clone()));
+    journal.append(&mut drill, &crate::clock::stamp(), vec![opened]).await?;
+    points::reached("after open");
+    Ok((drill, lock))
+}
+
 /// Makes everything ready to take over a drill, from what its journal says.
 ///
 /// # Errors
 /// As [`prepare`].
 pub async fn reopen(opening: &Opening, journal: &Journal) -> Result<Prepared, RunError> {
-    let of = |role: &str| opening.sources.iter().find(|s| s.role == role);
-    let text = |s: Option<&Source>| s.map(|s| (s.path.clone(), s.text.clone())).unwrap_or_default();
-    let (experiment_path, experiment_text) = text(of("experiment"));
-    let (estate_path, estate_text) = text(of("estate"));
-    let experiment = load::parse_experiment(&experiment_path, experiment_text.as_bytes())?;
-    let estate = load::parse_estate(&estate_path, estate_text.as_bytes())?;
-    build(opening.clone(), load::resolve(experiment, estate)?, journal.dir()).await
+    let Order { loaded, .. } = Order::of(opening.sources.clone())?;
+    build(opening.clone(), loaded, journal.dir()).await
 }
 
-fn source(role: &str, path: &Path) -> Result<Source, RunError> {
+/// A file as the drill keeps it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn source(role: &str, path: &Path) -> Result<Source, RunError> {
     let file = |source| RunError::File { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(file)?;
     let sha256 = Digest::of(text.as_bytes()).to_string();
@@ -189,7 +244,7 @@ fn brief(loaded: &Loaded) -> Brief {
             Expect::HandOver | Expect::Promotion => Expected::Promotion,
             Expect::Restart => Expected::Restart,
         }),
-        schedule: experiment.schedule.as_ref().map(|s| format!("{} {}", s.cron, s.timezone)),
+        schedule: experiment.schedule.as_ref().map(|_| experiment.schedule_words()),
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Estate {
     pub allow: Vec<Name>,
     /// When drills may begin, for example `Mon-Fri 09:00-16:00 Asia/Tashkent`.
     pub window: Option<String>,
+    /// When none may begin, for example `2026-12-20..2027-01-05 Asia/Tashkent`.
+    #[serde(default)]
+    pub blackouts: Vec<String>,
     /// Named things with capabilities.
     #[serde(default)]
     pub targets: BTreeMap<Name, Target>,

@@ -1,6 +1,7 @@
 //! The experiment: what is done, what is expected, and what would be good enough.
 
 use crate::faults::FaultSpec;
+use crate::spec::one_or_many::OneOrMany;
 use crate::spec::scalar::{Name, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,8 +40,18 @@ pub struct Experiment {
     /// When to stop and undo.
     #[serde(default)]
     pub abort_when: Vec<AbortRule>,
-    /// When the daemon runs it.
-    pub schedule: Option<Schedule>,
+    /// When the daemon runs it: a schedule, or a list of them.
+    pub schedule: Option<OneOrMany<Schedule>>,
+    /// How long it may go without a pass before the daemon says so.
+    pub pass_every: Option<Span>,
+}
+
+impl Experiment {
+    /// What its schedules say, for people.
+    pub fn schedule_words(&self) -> String {
+        let all: Vec<String> = self.schedule.iter().flatten().map(Schedule::words).collect();
+        all.join(", ")
+    }
 }
 
 /// What is good enough.
@@ -119,17 +130,28 @@ pub struct AbortRule {
     pub r#for: Span,
 }
 
-/// When the daemon runs it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// When the daemon runs it: again and again by `cron`, or once, `at` a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Schedule {
     /// Five fields (minute hour day month weekday), or `@weekly` and the like. 0 and 7 are Sunday.
-    pub cron: String,
-    /// The time zone the fields are read in, for example `Asia/Tashkent`.
+    pub cron: Option<String>,
+    /// One date and time, for example `2026-12-05 10:00`.
+    pub at: Option<String>,
+    /// The time zone both are read in, for example `Asia/Tashkent`.
     pub timezone: String,
     /// What becomes of a firing that was missed.
     #[serde(default)]
     pub missed: Missed,
+    /// By how much at most each firing is put off, always by the same: so that many do not begin in one second.
+    pub jitter: Option<Span>,
+}
+
+impl Schedule {
+    /// What it says, for people: `0 10 * * Tue Asia/Tashkent`.
+    pub fn words(&self) -> String {
+        format!("{} {}", self.cron.as_ref().or(self.at.as_ref()).map_or("", String::as_str), self.timezone)
+    }
 }
 
 /// What becomes of a firing that was missed.

@@ -270,15 +270,18 @@ impl Fit<'_> {
     }
 
     fn schedule(&mut self) {
-        let (Some(schedule), Some(window)) = (&self.experiment.schedule, &self.estate.value.window) else { return };
-        if calendar::never_meet(schedule, &self.estate.value) {
-            let estate = self.estate;
-            self.finder.tell("schedule.cron", Code::Schedule, "the schedule never falls in the window", |p| {
-                p.found(format!("`{}` in {}", schedule.cron, schedule.timezone))
-                    .expected(format!("a time within `{window}`"))
-                    .help("it would never run: move the schedule, or widen the window")
-                    .see(&estate.source, "window", "the window")
-            });
+        let (estate, Some(window)) = (self.estate, &self.estate.value.window) else { return };
+        for (place, schedule) in self.experiment.schedule.iter().flat_map(|all| all.placed("schedule")) {
+            if calendar::never_meet(schedule, &estate.value) {
+                let key = if schedule.cron.is_some() { "cron" } else { "at" };
+                let message = "the schedule never falls in the window";
+                self.finder.tell(&format!("{place}.{key}"), Code::Schedule, message, |p| {
+                    p.found(format!("`{}`", schedule.words()))
+                        .expected(format!("a time within `{window}`"))
+                        .help("it would never run: move the schedule, or widen the window")
+                        .see(&estate.source, "window", "the window")
+                });
+            }
         }
     }
 }

@@ -195,7 +195,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Problems> {
     Ok(bytes)
 }
 
-fn typed<T: DeserializeOwned>(file: &str, text: &str, tree: Node, schema: &Value) -> Result<Located<T>, Problems> {
+pub(crate) fn typed<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    tree: Node,
+    schema: &Value,
+) -> Result<Located<T>, Problems> {
     let shape = shape::check(&tree, schema);
     let source = Arc::new(Source::new(file, text, tree, &shape.secrets));
     if !shape.problems.is_empty() {

@@ -4,8 +4,9 @@
 //! (`shape`), makes the typed value, and asks what no schema can say (`sense` of one file, `fit` of an experiment in
 //! an estate). All that is wrong becomes a [`problem::Problem`]. [`check`] does it for many files at once.
 
-mod calendar;
+pub mod calendar;
 pub mod check;
+pub mod daemon;
 pub mod estate;
 pub mod experiment;
 mod fit;
@@ -14,6 +15,7 @@ pub mod load;
 pub mod manager;
 mod mask;
 mod nearest;
+pub mod one_or_many;
 pub mod path;
 pub mod primary_rule;
 pub mod problem;

@@ -1,5 +1,6 @@
-//! The JSON Schemas of estates and experiments, made from the types: what editors complete from, and what the loader checks shape by.
+//! The JSON Schemas of estates, experiments and a daemon's configuration, made from the types: what editors complete from, and what the loader checks shape by.
 
+use crate::spec::daemon::DaemonConfig;
 use crate::spec::estate::Estate;
 use crate::spec::experiment::Experiment;
 use schemars::transform::{Transform, transform_subschemas};
@@ -9,7 +10,11 @@ use std::sync::OnceLock;
 
 /// The schemas with the names of their files in `schema/`.
 pub fn schemas() -> Vec<(&'static str, Value)> {
-    vec![("estate.schema.json", estate_schema().clone()), ("experiment.schema.json", experiment_schema().clone())]
+    vec![
+        ("estate.schema.json", estate_schema().clone()),
+        ("experiment.schema.json", experiment_schema().clone()),
+        ("daemon.schema.json", daemon_schema().clone()),
+    ]
 }
 
 /// The schema of an estate.
@@ -22,6 +27,12 @@ pub fn estate_schema() -> &'static Value {
 pub fn experiment_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(|| generate::<Experiment>("firedrill experiment"))
+}
+
+/// The schema of a daemon's configuration.
+pub fn daemon_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| generate::<DaemonConfig>("firedrill daemon"))
 }
 
 fn generate<T: JsonSchema>(title: &str) -> Value {

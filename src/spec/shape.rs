@@ -3,6 +3,7 @@
 
 use crate::spec::mask::{has_url_password, is_secret_key, mask};
 use crate::spec::nearest::{all_of, nearest, one_of};
+use crate::spec::one_or_many;
 use crate::spec::path::{NodePath, Step};
 use crate::spec::problem::{Code, Problem};
 use crate::spec::tree::{Entry, Extent, Kind, Node};
@@ -126,6 +127,11 @@ impl<'a> Walk<'a> {
         if let Some(problem) = name.and_then(|name| words::scalar(name, node, spot)) {
             return self.tell(problem);
         }
+        if body.get(one_or_many::MARK).is_some() {
+            let [one, many] = [0, 1].map(|nth| &body["oneOf"][nth]);
+            let is_list = matches!(node.kind, Kind::List(_));
+            return if is_list { self.list(node, many, spot) } else { self.node(node, one, spot) };
+        }
         if let Some(choices) = body.get("oneOf").and_then(Value::as_array) {
             return self.choice(node, &Choice::of(name, choices), spot);
         }
@@ -198,6 +204,9 @@ impl<'a> Walk<'a> {
             };
             return self.wrong_type(node, spot, "a list", help);
         };
+        if items.is_empty() && body.get("minItems").is_some() {
+            return self.tell(empty(spot));
+        }
         let Some(schema) = body.get("items") else { return };
         for (nth, item) in items.iter().enumerate() {
             self.node(item, schema, &Spot { path: spot.path.index(nth), at: item.first(), doc: spot.doc });

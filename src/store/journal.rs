@@ -9,7 +9,7 @@ use firedrill_core::drill::{Drill, Illegal};
 use firedrill_core::effect::Epoch;
 use firedrill_core::event::{Event, Record};
 use firedrill_core::time::Stamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{Connection, Row};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ pub struct SampleChunk {
 pub struct Journal {
     dir: PathBuf,
     path: PathBuf,
-    connection: Mutex<SqliteConnection>,
+    pub(super) connection: Mutex<SqliteConnection>,
 }
 
 const SCHEMA: &str = "
@@ -158,6 +158,9 @@ impl Journal {
         let database = |source| JournalError::Database { path: path.clone(), source };
         let mut connection = connect(&options).await.map_err(database)?;
         sqlx::raw_sql(SCHEMA).execute(&mut connection).await.map_err(database)?;
+        for more in [super::firings::SCHEMA, super::overview::SCHEMA] {
+            sqlx::raw_sql(more).execute(&mut connection).await.map_err(database)?;
+        }
         Ok(Self { dir, path, connection: Mutex::new(connection) })
     }
 
@@ -166,7 +169,7 @@ impl Journal {
         &self.dir
     }
 
-    fn database(&self, source: sqlx::Error) -> JournalError {
+    pub(super) fn database(&self, source: sqlx::Error) -> JournalError {
         JournalError::Database { path: self.path.clone(), source }
     }
 
@@ -273,6 +276,20 @@ impl Journal {
         tx.commit().await.map_err(|e| self.database(e))
     }
 
+    /// One drill, when it was opened.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn drill(&self, drill: &str) -> Result<Option<DrillRow>, JournalError> {
+        let mut connection = self.connection.lock().await;
+        let row = sqlx::query("select drill, experiment, opened_wall_ns, closed, verdict from drills where drill = ?")
+            .bind(drill)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|e| self.database(e))?;
+        Ok(row.map(|r| drill_row(&r)))
+    }
+
     /// All drills, the newest first.
     ///
     /// # Errors
@@ -283,16 +300,7 @@ impl Journal {
             .fetch_all(&mut *connection)
             .await
             .map_err(|e| self.database(e))?;
-        Ok(rows
-            .into_iter()
-            .map(|r| DrillRow {
-                drill: r.get(0),
-                experiment: r.get(1),
-                opened_wall_ns: r.get(2),
-                closed: r.get::<i64, _>(3) != 0,
-                verdict: r.get(4),
-            })
-            .collect())
+        Ok(rows.iter().map(drill_row).collect())
     }
 
     /// A drill's records, in order, with the hash of the last one.
@@ -405,6 +413,16 @@ impl Journal {
             .await
             .map_err(|e| self.database(e))?;
         Ok(row.and_then(|(report,)| report))
+    }
+}
+
+fn drill_row(r: &SqliteRow) -> DrillRow {
+    DrillRow {
+        drill: r.get(0),
+        experiment: r.get(1),
+        opened_wall_ns: r.get(2),
+        closed: r.get::<i64, _>(3) != 0,
+        verdict: r.get(4),
     }
 }
 

@@ -33,6 +33,8 @@ pub const USER_AGENT: &str = concat!("firedrill/", env!("CARGO_PKG_VERSION"));
 
 /// The annotation of a namespace that allows faults in it, whatever the files say: their words, with commas between.
 pub const ALLOW_ANNOTATION: &str = "firedrill.dev/allow";
+/// The annotation of a namespace that halts every drill in it, as long as it is there; its value says why.
+pub const HALT_ANNOTATION: &str = "firedrill.dev/halt";
 /// The annotation that marks an object as changed by a drill; its value is the drill's id.
 pub const DRILL_ANNOTATION: &str = "firedrill.dev/drill";
 /// The annotation that keeps the captured replica count on the Deployment itself.

@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the test's own modules have no readers outside")]
 
 mod crash;
+mod daemon;
 mod dead_man;
 mod demo;
 mod doctor;
@@ -17,3 +18,4 @@ mod restore;
 mod scale_to_zero;
 mod stopped;
 mod support;
+mod verify;

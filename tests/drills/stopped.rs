@@ -15,6 +15,51 @@ async fn a_signal_undoes_and_reports_and_a_second_one_says_what_is_left() {
     scene.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_halt_stops_what_is_under_way_and_refuses_what_begins_until_it_is_lifted() {
+    let scene = Scene::start().await;
+    halted_by_command(&scene).await;
+    halted_by_annotation(&scene).await;
+    scene.stop().await;
+}
+
+async fn halted_by_command(scene: &Scene) {
+    let runner = Runner::new(scene, "halted");
+    let mut drill = runner.start(runner.drill(&scene.write(&files::scale_to_zero("60s", "storefront"))));
+    drill.until(|e| *e == Event::LossSeen).await;
+    assert_eq!(runner.ended(runner.command(&[&"halt", &"--why", &"an incident"])).await.code(), Some(0));
+    let report = drill.ended().await.verdict(Verdict::Aborted, 4);
+    assert!(report.judgement.cause.contains("an incident"), "{:?}", report.judgement);
+    assert_eq!(report.residue.state, ResidueState::Clean);
+    assert_eq!(scene.counts().await, whole_shop());
+    scene.healthy().await;
+
+    let again = scene.write(&files::scale_to_zero("1s", "storefront"));
+    let refused = runner.run(&again).await.verdict(Verdict::Refused, 5);
+    assert!(refused.judgement.cause.contains("halt"), "{:?}", refused.judgement);
+    let status = runner.status().await;
+    assert!(status.stdout.contains("an incident"), "{status:?}");
+    assert_eq!(runner.ended(runner.command(&[&"resume"])).await.code(), Some(0));
+    runner.run(&again).await.verdict(Verdict::Pass, 0);
+    left::assert_nothing(scene, &runner).await;
+}
+
+async fn halted_by_annotation(scene: &Scene) {
+    let runner = Runner::new(scene, "annotated");
+    let mut drill = runner.start(runner.drill(&scene.write(&files::scale_to_zero("60s", "storefront"))));
+    drill.until(|e| *e == Event::LossSeen).await;
+    scene.halt(Some("no drills today")).await;
+    let report = drill.ended().await.verdict(Verdict::Aborted, 4);
+    assert!(report.judgement.cause.contains("no drills today"), "{:?}", report.judgement);
+    assert_eq!(scene.counts().await, whole_shop());
+    scene.healthy().await;
+    let again = scene.write(&files::scale_to_zero("1s", "storefront"));
+    let refused = runner.run(&again).await.verdict(Verdict::Refused, 5);
+    assert!(refused.judgement.cause.contains("Halt of the namespace"), "{:?}", refused.judgement);
+    scene.halt(None).await;
+    left::assert_nothing(scene, &runner).await;
+}
+
 async fn terminated_during_the_hold(scene: &Scene) {
     let runner = Runner::new(scene, "once");
     let mut drill = runner.start(runner.drill(&scene.write(&files::scale_to_zero("30s", "storefront"))));

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod lab;
+mod next;
 mod spec;
 mod tidy;

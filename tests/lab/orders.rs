@@ -6,8 +6,8 @@ use crate::poller::Gap;
 use crate::runner::{Ended, Runner};
 use firedrill_core::chunk;
 use firedrill_core::event::{Event, Record};
-use firedrill_core::report::{Bearing, Ledger, Member, Report, Verdict};
-use firedrill_core::sample::{Failure, Outcome};
+use firedrill_core::report::{Bearing, Ledger, Member, Report, StreamReport, Verdict};
+use firedrill_core::sample::{Failure, Outcome, View};
 use firedrill_core::time::Known;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -84,10 +84,12 @@ pub async fn assert_promoted(lab: &Lab, report: &Report, before: &Pod) {
     assert!(report.exercised.detail.starts_with(&detail), "{:?}", report.exercised);
 }
 
-/// The outage that the report measured holds the one that a poller saw.
+/// The outage that was measured by new connections holds the one that a poller saw, which makes new ones too. Who keeps a
+/// connection waits for its time limit besides.
 pub fn assert_holds(report: &Report, gap: Gap) {
-    let Known::Known(recovery) = &report.recovery else { panic!("{:?}", report.recovery) };
-    let outage = *recovery.user_outage.known().expect("an outage that users saw");
+    let fresh = |s: &&StreamReport| s.info.stream.probe == "orders-write" && s.info.stream.view == View::Fresh;
+    let stream = report.streams.iter().find(fresh).expect("it asks by new connections");
+    let outage = stream.outages.iter().map(|o| o.length).max_by_key(|l| l.lower_ns).expect("an outage that users saw");
     let (lower, upper) = (Duration::from(outage.lower_ns), Duration::from(outage.upper_ns.expect("it ended")));
     assert!(lower <= gap.most && gap.least <= upper, "measured {lower:?} to {upper:?}; the poller saw {gap:?}");
 }

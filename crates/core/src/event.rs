@@ -4,6 +4,7 @@ use crate::change::Change;
 use crate::effect::{Epoch, Holding, Reply, StepId, Undone, Version};
 use crate::exercised::Expected;
 use crate::plan::{Plan, Work};
+use crate::report::Trigger;
 use crate::restore::RestoreRecord;
 use crate::sample::StreamInfo;
 use crate::sight::Sight;
@@ -145,7 +146,7 @@ pub struct Opening {
     /// The environment.
     pub environment: String,
     /// Who or what began it: a person's command, a schedule.
-    pub trigger: String,
+    pub trigger: Trigger,
     /// The version of firedrill.
     pub version: String,
     /// The host of the runner.

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod baseline;
+pub mod blackout;
 pub mod chain;
 pub mod change;
 pub mod chunk;
@@ -30,6 +31,7 @@ pub mod sight;
 pub mod simulation;
 pub mod spread;
 pub mod time;
+pub mod timetable;
 pub mod verdict;
 pub mod watch;
 mod weekday;

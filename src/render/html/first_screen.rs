@@ -2,7 +2,7 @@
 
 use super::{cards, words};
 use crate::render::figure;
-use firedrill_core::report::{Moment, Report, ResidueState, Trigger, UndoOutcome, Verdict};
+use firedrill_core::report::{Moment, Report, ResidueState, UndoOutcome, Verdict};
 use maud::{Markup, html};
 
 pub(super) fn draw(report: &Report) -> Markup {
@@ -97,12 +97,7 @@ fn mind(report: &Report) -> Markup {
 
 fn meta(report: &Report) -> Markup {
     let identity = &report.identity;
-    let trigger = match &identity.trigger {
-        Trigger::Hand(by) => format!("run by {by}"),
-        Trigger::Schedule(schedule) => format!("by schedule ({schedule})"),
-        Trigger::Runbook(runbook) => format!("by the runbook {runbook}"),
-        Trigger::Demo => "by the demo".to_owned(),
-    };
+    let trigger = format!("run {}", identity.trigger.words());
     let approved = identity.approver.known().map(|by| format!("approved by {by}"));
     let opened = Moment(0);
     html! {

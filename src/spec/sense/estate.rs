@@ -14,6 +14,7 @@ use crate::spec::primary_rule::PrimaryRule;
 use crate::spec::problem::{Code, Problem};
 use crate::spec::scalar::{Bytes, Name, SecretRef, Span};
 use crate::spec::selector;
+use firedrill_core::blackout::{Blackout, NotABlackout};
 use firedrill_core::window::NotAWindow;
 
 /// All that makes no sense in an estate.
@@ -22,6 +23,7 @@ pub(crate) fn estate(loaded: &Located<Estate>) -> Vec<Problem> {
     let it = &loaded.value;
     allow(&mut finder, it);
     window(&mut finder, it);
+    blackouts(&mut finder, it);
     if let Some(kubernetes) = &it.kubernetes {
         for (key, value) in [("kubeconfig", &kubernetes.kubeconfig), ("context", &kubernetes.context)] {
             if let Some(text) = value {
@@ -79,6 +81,20 @@ fn window(finder: &mut Finder<'_>, it: &Estate) {
     finder.tell("window", Code::Schedule, "`window` cannot be read", |p| {
         p.found(format!("{text:?}")).nearest(near).help(why.to_string())
     });
+}
+
+fn blackouts(finder: &mut Finder<'_>, it: &Estate) {
+    for (nth, text) in it.blackouts.iter().enumerate() {
+        let Err(why) = text.parse::<Blackout>() else { continue };
+        let near = match &why {
+            NotABlackout::Zone(_) => text.split_whitespace().last().and_then(calendar::nearest_zone),
+            _ => None,
+        };
+        let path = format!("blackouts[{nth}]");
+        finder.tell(&path, Code::Schedule, format!("`{path}` cannot be read"), |p| {
+            p.found(format!("{text:?}")).nearest(near).help(why.to_string())
+        });
+    }
 }
 
 fn allow(finder: &mut Finder<'_>, it: &Estate) {

@@ -202,15 +202,18 @@ fn abort(finder: &mut Finder<'_>, it: &Experiment) {
 }
 
 fn schedule(finder: &mut Finder<'_>, it: &Experiment) {
-    let Some(schedule) = &it.schedule else { return };
-    if let Some(Unreadable { key, why, nearest }) = calendar::unreadable(schedule) {
-        let found = if key == "cron" { &schedule.cron } else { &schedule.timezone };
-        let path = format!("schedule.{key}");
-        finder.tell(&path, Code::Schedule, format!("`{path}` cannot be used"), |p| {
-            p.found(format!("{found:?}")).nearest(nearest).help(why)
-        });
+    for (place, schedule) in it.schedule.iter().flat_map(|all| all.placed("schedule")) {
+        if let Some(Unreadable { key, found, why, nearest }) = calendar::unreadable(schedule) {
+            let path = key.map_or(place.clone(), |key| format!("{place}.{key}"));
+            finder.tell(&path, Code::Schedule, format!("`{path}` cannot be used"), |p| {
+                p.found(found).nearest(nearest).help(why)
+            });
+        }
+        if let Missed::RunOnceWithin(span) = schedule.missed {
+            let path = format!("{place}.missed.run-once-within");
+            finder.within(&path, Some(span), Span::secs(1), Span::secs(7 * 86_400));
+        }
+        finder.within(&format!("{place}.jitter"), schedule.jitter, Span::secs(1), DAY);
     }
-    if let Missed::RunOnceWithin(span) = schedule.missed {
-        finder.within("schedule.missed.run-once-within", Some(span), Span::secs(1), Span::secs(7 * 86_400));
-    }
+    finder.within("pass-every", it.pass_every, HOUR, Span::secs(400 * 86_400));
 }

@@ -3,11 +3,12 @@
 use super::files;
 use super::place::Place;
 pub use super::runner::{LOOK_EVERY, PROGRAM, SOON};
-use firedrill::targets::cluster::{ALLOW_ANNOTATION, USER_AGENT};
+use firedrill::targets::cluster::{ALLOW_ANNOTATION, HALT_ANNOTATION, USER_AGENT};
 use firedrill_sandbox::audit::{Entry, read_audit_log};
 use firedrill_sandbox::estate::postgres::switches::Switches;
 use firedrill_sandbox::{Options, Sandbox};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -94,6 +95,14 @@ impl Scene {
         let patch = Patch::Merge(body);
         #[expect(clippy::disallowed_methods, reason = "a person, not firedrill")]
         self.deployments().patch(deployment, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Halts the namespace by its annotation, as its owner would; or lifts that.
+    pub async fn halt(&self, why: Option<&str>) {
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { HALT_ANNOTATION: why } } }));
+        #[expect(clippy::disallowed_methods, reason = "a person, not firedrill")]
+        namespaces.patch(self.namespace(), &PatchParams::default(), &patch).await.unwrap();
     }
 
     pub async fn scale(&self, deployment: &str, replicas: i32) {

@@ -225,7 +225,11 @@ impl Servers {
                     objectives: { rto: 30s, rpo: 0s }\nprobes: [writes]\nmethod:\n  - kill-primary: { target: db }\n";
         std::fs::write(&experiment, text).unwrap();
         let state = self.place.path().join("state");
-        let prepared = firedrill::runner::prepare(&experiment, &estate, "by a test", &state).await.unwrap();
+        let prepared = {
+            let order = firedrill::runner::Order::read(&experiment, &estate).unwrap();
+            let by = firedrill_core::report::Trigger::Hand("by a test".to_owned());
+            firedrill::runner::prepare(order, firedrill::runner::new_drill(), by, &state).await.unwrap()
+        };
         prepared.fault().survey(&prepared.scene).await
     }
 

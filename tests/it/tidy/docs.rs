@@ -3,6 +3,7 @@
 use super::files::{self, File};
 use super::{made_up, none};
 use clap::error::ErrorKind;
+use firedrill::spec::daemon::parse_daemon;
 use firedrill::spec::load::{parse_estate, parse_experiment};
 use firedrill::spec::problem::Look;
 use std::collections::BTreeSet;
@@ -195,6 +196,7 @@ fn wrong_blocks(files: &[File]) -> Vec<String> {
             let problems = match first.split(':').next().unwrap_or_default() {
                 "environment" => parse_estate(&place, block.text.as_bytes()).err(),
                 "experiment" => parse_experiment(&place, block.text.as_bytes()).err(),
+                "run" => parse_daemon(&place, block.text.as_bytes()).err(),
                 // A manifest of Kubernetes.
                 "apiVersion" => {
                     serde_saphyr::from_str::<serde_json::Value>(&block.text).err().map(|e| panic!("{place}: {e}"))

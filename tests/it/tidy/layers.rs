@@ -133,17 +133,20 @@ fn every_wall_can_be_breached() {
 /// Which modules of `src` may use a module. What is not listed may be used by all.
 const USED_BY: &[(&str, &[&str])] = &[
     ("cli", &[]),
+    ("page", &["cli"]),
+    ("daemon", &["cli", "page"]),
     ("doctor", &["cli"]),
-    ("runner", &["cli", "doctor"]),
+    ("runner", &["cli", "daemon", "doctor"]),
+    ("halt", &["cli", "daemon", "doctor", "runner", "guards"]),
     ("agent", &["cli"]),
     ("effects", &["cli", "runner", "works", "agent"]),
-    ("store", &["cli", "runner", "effects"]),
+    ("store", &["cli", "daemon", "page", "runner", "effects"]),
     ("works", &["cli", "doctor", "runner", "faults"]),
     ("scratch", &["cli", "doctor", "runner", "effects", "works", "faults"]),
     ("guards", &["cli", "doctor", "runner", "works", "faults"]),
     ("targets", &["cli", "doctor", "runner", "agent", "effects", "works", "faults", "guards"]),
-    ("render", &["cli", "filers"]),
-    ("filers", &["cli", "doctor", "runner", "spec"]),
+    ("render", &["cli", "filers", "page", "runner"]),
+    ("filers", &["cli", "daemon", "doctor", "runner", "spec"]),
     ("faults", &["cli", "doctor", "runner", "effects", "works", "spec"]),
 ];
 

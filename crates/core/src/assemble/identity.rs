@@ -4,9 +4,7 @@ use super::Material;
 use super::case::Case;
 use crate::effect::Effect;
 use crate::event::Event;
-use crate::report::{
-    Estate, Evidence, Experiment, Fact, History, Identity, JournalSeal, SampleSeal, Target, Tool, Trigger,
-};
+use crate::report::{Estate, Evidence, Experiment, Fact, History, Identity, JournalSeal, SampleSeal, Target, Tool};
 use crate::time::Known;
 
 pub(super) fn identity(case: &Case<'_>, material: &Material<'_>) -> Identity {
@@ -25,7 +23,7 @@ pub(super) fn identity(case: &Case<'_>, material: &Material<'_>) -> Identity {
             .report_sha256
             .clone()
             .map_or_else(|| Known::Unknown("this is the first report of its journal".to_owned()), Known::Known),
-        trigger: Trigger::Hand(opening.trigger.clone()),
+        trigger: opening.trigger.clone(),
         approver: Known::Unknown("no approval was asked for".to_owned()),
         runners,
     }

@@ -116,7 +116,7 @@ fn line(case: &Case<'_>, record: &Record) -> Option<EventLine> {
     };
     let journal = format!("journal record {}", record.seq);
     match &record.event {
-        Event::Opened(o) => make(EventKind::Preparation, "opened", format!("opened by {}", o.trigger), journal),
+        Event::Opened(o) => make(EventKind::Preparation, "opened", format!("opened {}", o.trigger.words()), journal),
         Event::Refused(r) => make(EventKind::Stopped, "refused", r.why.clone(), journal),
         Event::BaselineHeld => make(EventKind::BaselineHeld, "baseline", "everything was healthy".to_owned(), journal),
         Event::Landed { at, evidence } => Some(EventLine {

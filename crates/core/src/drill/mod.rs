@@ -172,6 +172,12 @@ impl Drill {
         })
     }
 
+    /// Whether there is a plan of which some request of the fault itself was not written yet.
+    pub fn injection_lies_ahead(&self) -> bool {
+        let planned = |id: StepId| self.steps[usize::from(id.0)].phase == Phase::Planned;
+        self.plan.as_ref().is_some_and(|plan| plan.stage(Stage::Inject).any(planned))
+    }
+
     /// Whether every request of the fault itself was answered, or is known not to be.
     pub(crate) fn injection_answered(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| {

@@ -19,6 +19,18 @@ pub enum Trigger {
     Demo,
 }
 
+impl Trigger {
+    /// What began it, for a sentence: `by schedule (0 10 * * Tue Asia/Tashkent)`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Hand(who) => format!("by {who}"),
+            Self::Schedule(schedule) => format!("by schedule ({schedule})"),
+            Self::Runbook(runbook) => format!("by the runbook {runbook}"),
+            Self::Demo => "by the demo".to_owned(),
+        }
+    }
+}
+
 /// What tells this report from every other, and ties it to the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {

@@ -282,7 +282,7 @@ fn opening(name: &str, baseline_ns: Nanos, deadline_units: u64) -> Opening {
         experiment: name.to_owned(),
         fault: name.to_owned(),
         environment: "simulation".to_owned(),
-        trigger: "a test".to_owned(),
+        trigger: crate::report::Trigger::Hand("a test".to_owned()),
         version: "0".to_owned(),
         host: "host".to_owned(),
         sources: Vec::new(),
