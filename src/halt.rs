@@ -32,8 +32,8 @@ impl Halt {
     pub fn read(state_dir: &Path) -> io::Result<Option<Self>> {
         match std::fs::read(Self::file(state_dir)) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).unwrap_or_default())),
-            // Of a directory that is not there nobody can say that nothing halts.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && state_dir.is_dir() => Ok(None),
+            // Where no runner has been yet, nobody has halted one either.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_halt_stands_until_it_is_lifted_whoever_wrote_it() {
         let dir = std::env::temp_dir().join(format!("firedrill-halt-{}", uuid::Uuid::now_v7()));
-        assert!(Halt::read(&dir).is_err(), "nobody can say");
+        assert_eq!(Halt::read(&dir).unwrap(), None, "a first plan, before there is a state directory");
         let halt = Halt { by: "ann".into(), since: "2026-12-01T10:00:00Z".into(), why: "an incident".into() };
         halt.set(&dir).unwrap();
         assert_eq!(Halt::read(&dir).unwrap(), Some(halt.clone()));
@@ -92,6 +92,9 @@ mod tests {
             std::fs::write(Halt::file(&dir), text).unwrap();
             assert_eq!(Halt::read(&dir).unwrap().map(|h| h.words()), Some("halted".to_owned()), "{text:?}");
         }
+        std::fs::remove_file(Halt::file(&dir)).unwrap();
+        std::fs::create_dir(Halt::file(&dir)).unwrap();
+        assert!(Halt::read(&dir).is_err(), "nobody can say");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use firedrill_core::chunk;
 use firedrill_core::event::{Event, Record};
 use firedrill_core::report::{Bearing, Ledger, Member, Report, StreamReport, Verdict};
 use firedrill_core::sample::{Failure, Outcome, View};
-use firedrill_core::time::Known;
+use firedrill_core::time::{Known, Mono};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use sqlx::{Connection as _, PgConnection};
@@ -137,12 +137,17 @@ pub fn lost(report: &Report, records: &[Record]) -> BTreeSet<Row> {
 
 /// The rows that the drill's samples say were acknowledged.
 pub async fn acknowledged(runner: &Runner, drill: &str) -> BTreeSet<Row> {
+    acknowledged_since(runner, drill, Mono(0)).await
+}
+
+/// Those of which the client heard so after a moment.
+pub async fn acknowledged_since(runner: &Runner, drill: &str, since: Mono) -> BTreeSet<Row> {
     let mut rows = BTreeSet::new();
     for stored in runner.journal().await.samples(drill).await.unwrap() {
         let told = |o: &Outcome| matches!(o, Outcome::Ok { .. } | Outcome::Failed(Failure::TooSlow));
         let samples = chunk::decode(&stored.bytes).unwrap().samples;
         let stream = 1000 * stored.epoch + u64::from(stored.stream);
-        rows.extend(samples.iter().filter(|s| told(&s.outcome)).map(|s| (stream, s.seq)));
+        rows.extend(samples.iter().filter(|s| s.done_ns > since && told(&s.outcome)).map(|s| (stream, s.seq)));
     }
     rows
 }
