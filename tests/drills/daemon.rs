@@ -4,7 +4,7 @@ use crate::support::scene::{LOOK_EVERY, SOON};
 use crate::support::{files, left, runner::Runner, scene::Scene, scene::whole_shop};
 use firedrill::store::{FiringRow, FiringState};
 use firedrill_core::event::Event;
-use firedrill_core::report::{Report, Trigger, Verdict};
+use firedrill_core::report::{Exercise, Report, Trigger, Verdict};
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use rustix::process::Signal;
 use tokio::process::Command;
@@ -115,6 +115,7 @@ async fn killed_in_the_middle(scene: &Scene) {
     assert_eq!(row.state, FiringState::Executed, "its drill was opened: it is undone and reported, and not run again");
     let report = report(&runner, &row).await;
     assert_eq!(report.identity.runners.len(), 2, "{:?}", report.identity);
+    assert_eq!(report.exercised.status, Exercise::NotSustained, "it was not held for its time: {:?}", report.exercised);
     assert_eq!(scene.counts().await, whole_shop());
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended().await.code(), Some(0));

@@ -27,8 +27,17 @@ fn loss(report: &Report) -> String {
     }
 }
 
+/// How much of what was exercised is shown: the table is to fit a terminal.
+const EXERCISED_MAX: usize = 16;
+
 fn exercised(report: &Report) -> String {
-    report.exercised.found.known().cloned().unwrap_or_else(|| "unknown".to_owned())
+    let found = report.exercised.found.known().map_or("unknown", String::as_str);
+    let (words, rest) = found.split_once(':').map_or((found, false), |(words, _)| (words, true));
+    match words.char_indices().nth(EXERCISED_MAX) {
+        Some((at, _)) => format!("{}…", &words[..at]),
+        None if rest => format!("{words} …"),
+        None => words.to_owned(),
+    }
 }
 
 /// The table as text.

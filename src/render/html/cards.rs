@@ -191,7 +191,10 @@ fn exercised(report: &Report) -> Markup {
     let found = exercised.found.known().map_or("not known", String::as_str);
     let body = html! {
         (big(None, &capitalised(found), None))
-        p class="note" { b class=(class) { (said) } ": " (words(&exercised.detail)) }
+        p class="note" {
+            b class=(class) { (said) }
+            @if !exercised.detail.is_empty() { ": " (words(&exercised.detail)) }
+        }
     };
     card(tone, "What was exercised", &body)
 }

@@ -1,12 +1,12 @@
 //! Verdict, objectives, loss, what was exercised, checks: from the measuring's words to the report's.
 
 use super::case::{Case, own_seq};
-use super::measured::Measured;
+use super::measured::{Measured, landing};
 use crate::exercised::Expectation;
 use crate::ledger::Writes;
 use crate::objective::{ObjectiveKind as Kind, Standing};
 use crate::plan::Heal;
-use crate::reason::{CheckOutcome, Severity};
+use crate::reason::{CheckOutcome, Landing, Severity};
 use crate::report::{
     Attainment, Bearing, Check, CheckStatus, Exercise, Exercised, Fact, Judgement, LOST_IDS_LISTED_MAX, Ledger, Loss,
     Objective, ObjectiveKind, ReadBack, Reason, Verdict,
@@ -179,9 +179,12 @@ pub(super) fn exercised(case: &Case<'_>, measured: &Measured) -> Exercised {
     if case.plan().is_some_and(|p| p.heal == Heal::Work) || case.opening.fault == "restore-backup" {
         return restored(case);
     }
-    let landing = case.drill.unsustained.clone();
+    let unsustained = match landing(case) {
+        Landing::NotSustained(why) => Some(why),
+        Landing::Landed | Landing::NotLanded(_) | Landing::NoFault => None,
+    };
     if let Some(exercise) = &measured.exercise {
-        return of_primary(case, expected, exercise, landing);
+        return of_primary(case, expected, exercise, unsustained);
     }
     let held = case.drill.loss_seen.is_some();
     Exercised {
@@ -193,13 +196,13 @@ pub(super) fn exercised(case: &Case<'_>, measured: &Measured) -> Exercised {
         } else {
             Known::Known("nothing that users saw".to_owned())
         },
-        status: match (not_reached, &landing, held) {
+        status: match (not_reached, &unsustained, held) {
             (true, _, _) => Exercise::NotReached,
             (_, Some(_), _) => Exercise::NotSustained,
             (_, None, true) => Exercise::AsExpected,
             (_, None, false) => Exercise::NotExercised,
         },
-        detail: landing.map_or_else(String::new, |by| format!("undone by {by}")),
+        detail: unsustained.unwrap_or_default(),
         evidence: Vec::new(),
     }
 }

@@ -317,7 +317,8 @@ fn taken_over(case: &Case<'_>) -> String {
     format!("the runner died and another took the drill over {gap}")
 }
 
-fn landing(case: &Case<'_>) -> Landing {
+/// Whether the fault took hold, and for how long.
+pub(super) fn landing(case: &Case<'_>) -> Landing {
     let drill = &case.drill;
     if case.plan().is_none_or(|p| p.heal == Heal::Work) {
         return Landing::NoFault;
