@@ -38,6 +38,14 @@ impl Halt {
         }
     }
 
+    /// Why nothing may begin: a halt stands, or nobody can tell.
+    pub fn stands(state_dir: &Path) -> Option<String> {
+        match Self::read(state_dir) {
+            Ok(halt) => halt.map(|halt| halt.words()),
+            Err(e) => Some(format!("whether it is halted cannot be told: {e}")),
+        }
+    }
+
     /// Makes it stand. It does when this returns, also after a power cut.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ impl Status {
 
     async fn status(&self, setting: &Setting) -> Result<Exit, RunError> {
         let journal = Journal::open(&setting.state_dir()).await?;
-        let halted = Halt::read(journal.dir()).map_or_else(|e| Some(e.to_string()), |halt| halt.map(|h| h.words()));
+        let halted = Halt::stands(journal.dir());
         let mut exit = Exit::Pass;
         let mut entries: Vec<Value> = Vec::new();
         for row in journal.drills().await?.into_iter().filter(|d| !d.closed) {

@@ -236,7 +236,6 @@ impl<C: Clock, D: Drills> Rounds<C, D> {
             };
             (key.clone(), scheduled)
         };
-        let halted = Halt::read(self.journal.dir());
         self.glances.send_replace(Glance {
             at: Some(self.clock.now()),
             experiments: self.shelf.duties().iter().map(scheduled).collect(),
@@ -247,7 +246,7 @@ impl<C: Clock, D: Drills> Rounds<C, D> {
                 .collect(),
             waiting: self.waiting.len(),
             bad: self.shelf.bad().clone(),
-            halted: halted.map_or_else(|e| Some(e.to_string()), |halt| halt.map(|h| h.words())),
+            halted: Halt::stands(self.journal.dir()),
         });
     }
 
@@ -294,10 +293,8 @@ impl<C: Clock, D: Drills> Rounds<C, D> {
 
     /// Whether a firing may begin: nothing halts, and the place of its key is free.
     fn place(&self, key: &str) -> (FiringState, String) {
-        match Halt::read(self.journal.dir()) {
-            Ok(None) => {}
-            Ok(Some(halt)) => return (FiringState::Skipped, halt.words()),
-            Err(e) => return (FiringState::Skipped, format!("whether it is halted cannot be told: {e}")),
+        if let Some(halted) = Halt::stands(self.journal.dir()) {
+            return (FiringState::Skipped, halted);
         }
         let there = self.under_way.get(key).or_else(|| self.waiting.iter().find(|row| row.key == key));
         match there {
@@ -414,8 +411,7 @@ impl<C: Clock, D: Drills> Rounds<C, D> {
         for (key, duty) in self.shelf.duties() {
             let Some(every) = duty.pass_every else { continue };
             let last = passes.get(&duty.experiment).map(|ns| time(*ns));
-            let within = SignedDuration::from_nanos(i64::try_from(every.0).unwrap_or(i64::MAX));
-            if last.is_some_and(|last| now.duration_since(last) <= within) {
+            if last.is_some_and(|last| now.duration_since(last) <= every.signed()) {
                 self.overdue.remove(key);
             } else if self.overdue.insert(key.clone()) {
                 let last = last.map_or_else(|| "never".to_owned(), |last| last.to_string());

@@ -102,8 +102,7 @@ fn class(verdict: &str) -> &'static str {
 
 fn last_pass(scheduled: &Scheduled, newest: Option<&Newest>, now: Timestamp) -> Markup {
     let ago = newest.and_then(|n| n.last_pass_ns).map(|ns| now.duration_since(time(ns)));
-    let within = scheduled.pass_every.map(|n| SignedDuration::from_nanos(i64::try_from(n.0).unwrap_or(i64::MAX)));
-    let late = within.is_some_and(|within| ago.is_none_or(|ago| ago > within));
+    let late = scheduled.pass_every.is_some_and(|within| ago.is_none_or(|ago| ago > within.signed()));
     let words = ago.map_or_else(|| "never".to_owned(), ago_words);
     html! { @if late { b class="fail" { (words) " (too long ago)" } } @else { (words) } }
 }

@@ -7,9 +7,9 @@ use firedrill_core::blackout::{Blackout, NotABlackout};
 use firedrill_core::schedule::{self, NotASchedule};
 use firedrill_core::time::Nanos;
 use firedrill_core::timetable::{self, Rule, Timetable, When};
-use firedrill_core::window::{NotAWindow, UnknownZone, Window, time_zone};
+use firedrill_core::window::{NotAWindow, UnknownZone, Window, instant, time_zone};
+use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::{SignedDuration, Timestamp};
 
 /// Why a schedule cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,22 +41,18 @@ impl Schedule {
             (Some(line), None) => When::Schedule(schedule::Schedule::parse(line, &self.timezone)?),
             (None, Some(at)) => {
                 let civil: DateTime = at.parse().map_err(|_| NotARule::At(at.clone()))?;
-                let instant = time_zone(&self.timezone)?.to_ambiguous_timestamp(civil).compatible();
-                When::Once(instant.map_err(|_| NotARule::At(at.clone()))?)
+                let instant = instant(civil, &time_zone(&self.timezone)?);
+                When::Once(instant.ok_or_else(|| NotARule::At(at.clone()))?)
             }
             (None, None) => return Err(NotARule::Ways("not when")),
             (Some(_), Some(_)) => return Err(NotARule::Ways("`cron` and `at`")),
         };
         let missed = match self.missed {
             Missed::Skip => timetable::Missed::Skip,
-            Missed::RunOnceWithin(span) => timetable::Missed::RunOnceWithin(signed(span.0)),
+            Missed::RunOnceWithin(span) => timetable::Missed::RunOnceWithin(span.0.signed()),
         };
         Ok(Rule { when, missed, jitter: self.jitter.map_or(Nanos::ZERO, |span| span.0) })
     }
-}
-
-fn signed(length: Nanos) -> SignedDuration {
-    SignedDuration::from_nanos(i64::try_from(length.0).unwrap_or(i64::MAX))
 }
 
 impl Estate {

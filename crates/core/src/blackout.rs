@@ -1,9 +1,8 @@
 //! When no drill begins, whatever a schedule says: `2026-12-20..2027-01-05 Asia/Tashkent`.
 
-use crate::window::{UnknownZone, time_zone};
+use crate::window::{UnknownZone, instant, time_zone};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -75,11 +74,6 @@ fn end(word: &str) -> Result<End, NotABlackout> {
     let time = || word.parse().map(End::Time);
     let read = if word.contains('T') { time() } else { day() };
     read.map_err(|_| NotABlackout::Day(word.to_owned()))
-}
-
-/// The instant of a civil time, as schedules read it.
-pub(crate) fn instant(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
-    zone.to_ambiguous_timestamp(civil).compatible().ok()
 }
 
 impl Blackout {

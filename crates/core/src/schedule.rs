@@ -4,7 +4,7 @@
 //! much later as the clock jumped; one that an autumn change repeats fires the first time only.
 
 use crate::crontab::{Crontab, NotACrontab};
-use crate::window::{UnknownZone, Window, time_zone};
+use crate::window::{UnknownZone, Window, instant, time_zone};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -115,9 +115,8 @@ impl Schedule {
         self.crontab.times_on(date).filter_map(|civil| self.instant(civil))
     }
 
-    /// The instant of a civil time: "compatible" is the rule above, the gap's length later, the earlier of two.
     fn instant(&self, civil: DateTime) -> Option<Timestamp> {
-        self.zone.to_ambiguous_timestamp(civil).compatible().ok()
+        instant(civil, &self.zone)
     }
 }
 

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub struct Nanos(pub u64);
 
 impl Nanos {
+    /// The same length for calendars; the longest they know where it is longer.
+    pub fn signed(self) -> jiff::SignedDuration {
+        jiff::SignedDuration::from_nanos(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+
     /// No time at all.
     pub const ZERO: Self = Self(0);
 

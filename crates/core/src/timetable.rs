@@ -106,7 +106,7 @@ impl Timetable {
     /// The first firing of a rule that is due after a point in time. Those that were planned earlier may be due later: the
     /// jitter of each is its own.
     fn next_of(&self, rule: &Rule, after: Timestamp) -> Option<(Firing, Missed)> {
-        let jitter = SignedDuration::from_nanos(i64::try_from(rule.jitter.0).unwrap_or(i64::MAX));
+        let jitter = rule.jitter.signed();
         let mut planned = after.checked_sub(jitter).unwrap_or(Timestamp::MIN);
         let mut best: Option<Firing> = None;
         while let Some(next) = self.planned_after(&rule.when, planned) {
@@ -140,8 +140,8 @@ impl Timetable {
         }
         let digest = Digest::of(format!("{}\n{}", self.key, planned.as_nanosecond()).as_bytes());
         let drawn = digest.0.iter().take(8).fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
-        let by = i64::try_from(drawn % jitter.0.saturating_add(1)).unwrap_or(i64::MAX);
-        planned.checked_add(SignedDuration::from_nanos(by)).unwrap_or(planned)
+        let by = Nanos(drawn % jitter.0.saturating_add(1)).signed();
+        planned.checked_add(by).unwrap_or(planned)
     }
 
     /// What becomes of the firings that were due after one point in time and are so at another. At most one of them begins: the

@@ -1,7 +1,7 @@
 //! When drills may be injected: `Mon-Fri 09:00-16:00 Asia/Tashkent`.
 
 use crate::weekday::Days;
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,12 @@ use std::str::FromStr;
 /// When no zone of that name is known on this machine.
 pub fn time_zone(name: &str) -> Result<TimeZone, UnknownZone> {
     TimeZone::get(name).map_err(|_| UnknownZone { name: name.to_owned() })
+}
+
+/// The instant of a civil time. "Compatible" is the rule of schedules: one that a spring change leaves out is as much later as
+/// the clock jumped, one that an autumn change repeats is the earlier of the two. `None` beyond the calendar's end.
+pub fn instant(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    zone.to_ambiguous_timestamp(civil).compatible().ok()
 }
 
 /// A time zone that this machine does not know.
