@@ -316,7 +316,14 @@ mod tests {
         let error = running.await.unwrap_err();
         assert!(matches!(error, ProgramError::Deadline { .. }), "{error}");
         let sleeper: i32 = told.recv().await.unwrap().parse().unwrap();
-        // The group got SIGKILL before the leader was reaped: the grandchild is dead or a zombie of init.
+        // The group got SIGKILL before the leader was reaped; that the grandchild has died of it may come a little later.
+        let pid = rustix::process::Pid::from_raw(sleeper).unwrap();
+        if let Ok(handle) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+            let mut dies = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+            let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+            assert_eq!(rustix::event::poll(&mut dies, Some(&limit)).unwrap(), 1, "it lives on");
+        }
+        // Dead, or a zombie of init.
         let stat = std::fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
         assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
     }
